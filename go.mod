@@ -1,0 +1,3 @@
+module github.com/keytray/keytray
+
+go 1.26

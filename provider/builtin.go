@@ -1,0 +1,40 @@
+package provider
+
+// Builtin is the catalog that Keytray ships, sorted by id.
+func Builtin() Catalog {
+	return Catalog{openAICodex()}
+}
+
+// openAICodex is the ChatGPT login of Codex CLI.
+//
+// The client id is public; the redirect URIs registered for it are
+// http://localhost:1455/auth/callback and the same on port 1457, literally:
+// 127.0.0.1 is not accepted by all of its allow-lists.
+func openAICodex() Provider {
+	return Provider{
+		ID:   "openai-codex",
+		Name: "ChatGPT (Codex)",
+		Page: "https://github.com/openai/codex/blob/main/codex-rs/login/src/server.rs",
+		OAuth: &OAuth{
+			Issuer:                "https://auth.openai.com",
+			AuthorizationEndpoint: "https://auth.openai.com/oauth/authorize",
+			TokenEndpoint:         "https://auth.openai.com/oauth/token",
+			RevocationEndpoint:    "https://auth.openai.com/oauth/revoke",
+			ClientID:              "app_EMoamEEZ73f0CkXaXp7hrann",
+			Scopes:                []string{"openid", "profile", "email", "offline_access"},
+			AuthorizationParams: map[string]string{
+				"id_token_add_organizations": "true",
+				"codex_cli_simplified_flow":  "true",
+				"originator":                 "keytray",
+			},
+			Redirect: Redirect{Host: "localhost", Path: "/auth/callback", Ports: []int{1455, 1457}},
+			Identity: Identity{
+				Token:    "access_token",
+				Account:  []string{"https://api.openai.com/auth", "chatgpt_account_id"},
+				Email:    []string{"https://api.openai.com/profile", "email"},
+				Plan:     []string{"https://api.openai.com/auth", "chatgpt_plan_type"},
+				Required: true,
+			},
+		},
+	}
+}

@@ -1,0 +1,107 @@
+// Package provider is the catalog of services that one can sign in to: data,
+// and the loader of a user's own entries.
+//
+// A quirk of a service is a field here, never an if on its id elsewhere. The
+// package does no I/O but for [Load], holds no state, and knows nothing of
+// protocols: package oauth reads these values.
+package provider
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Provider is one service.
+type Provider struct {
+	// ID is what people type and what profile ids begin with: [a-z0-9][a-z0-9-]*.
+	ID string `json:"id"`
+	// Name is for people.
+	Name string `json:"name"`
+	// Page is where the facts of a built-in entry come from.
+	Page string `json:"page,omitempty"`
+	// OAuth is set for a service with a browser login.
+	OAuth *OAuth `json:"oauth,omitempty"`
+}
+
+// OAuth describes an authorization server and our registration with it. Names
+// are those of RFC 8414 where it has one.
+type OAuth struct {
+	Issuer                string `json:"issuer"`
+	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	TokenEndpoint         string `json:"token_endpoint"`
+	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
+	// IssParameter says that every authorization response carries iss
+	// (RFC 9207), so that one without it is refused.
+	IssParameter bool `json:"authorization_response_iss_parameter_supported,omitempty"`
+
+	ClientID string   `json:"client_id"`
+	Scopes   []string `json:"scopes,omitempty"`
+	// AuthorizationParams are sent along with the authorization request.
+	AuthorizationParams map[string]string `json:"authorization_params,omitempty"`
+	Redirect            Redirect          `json:"redirect"`
+	// RefreshJSON sends the refresh request as JSON instead of a form.
+	RefreshJSON bool `json:"refresh_json,omitempty"`
+	// Identity says where in the token response the account is found.
+	Identity Identity `json:"identity"`
+	// Policy is what to do when a refresh was sent and no answer came.
+	Policy Policy `json:"policy,omitempty"`
+	// Lead is how long before expiry a token is renewed; zero means
+	// [DefaultLead].
+	Lead time.Duration `json:"-"`
+	// AllowHTTP permits http endpoints on a loopback address: a server on this
+	// machine, for development.
+	AllowHTTP bool `json:"allow_http_loopback,omitempty"`
+}
+
+// DefaultLead is the margin before expiry at which a token is renewed, at
+// most half of its life.
+const DefaultLead = 5 * time.Minute
+
+// Redirect is the loopback redirect URI of RFC 8252 §7.3.
+type Redirect struct {
+	// Host is what stands in redirect_uri: "127.0.0.1" (the default), "[::1]"
+	// or, where the registration demands it, "localhost". The listener binds
+	// loopback addresses only, whatever it says.
+	Host string `json:"host,omitempty"`
+	Path string `json:"path"`
+	// Ports are tried in this order; none means any free port.
+	Ports []int `json:"ports,omitempty"`
+}
+
+// Identity gives the claims that name an account. Each path is a list of
+// member names, because claim names may contain dots and slashes.
+type Identity struct {
+	// Token is the JWT that is read: "id_token" (the default) or "access_token".
+	Token string `json:"token,omitempty"`
+	// Account identifies the account for good; a login without it fails when
+	// Required is set.
+	Account  []string `json:"account,omitempty"`
+	Email    []string `json:"email,omitempty"`
+	Plan     []string `json:"plan,omitempty"`
+	Required bool     `json:"required,omitempty"`
+}
+
+// Policy is how a refresh of unknown outcome is treated.
+type Policy string
+
+// The policies. The zero value means Strict.
+const (
+	// Strict servers may revoke the login when a spent refresh token comes again.
+	Strict Policy = "strict"
+	// Graceful servers document that a spent token is accepted for a while
+	// (at least 10 s), or do not rotate refresh tokens.
+	Graceful Policy = "graceful"
+)
+
+// Catalog is a set of providers, sorted by id.
+type Catalog []Provider
+
+// Find returns the provider with that id.
+func (c Catalog) Find(id string) (Provider, bool) {
+	i, ok := slices.BinarySearchFunc(c, id, func(p Provider, id string) int { return strings.Compare(p.ID, id) })
+	if !ok {
+		return Provider{}, false
+	}
+	return c[i], true
+}
