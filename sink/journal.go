@@ -1,0 +1,214 @@
+package sink
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/keytray/keytray/secret"
+)
+
+// phase is what a journal says is under way for its profile.
+type phase string
+
+const (
+	// phaseSending: the refresh token of generation g-1 may have been spent.
+	phaseSending phase = "sending"
+	// phaseReceived: generation g lies in the box and may not be in a slot yet.
+	phaseReceived phase = "received"
+	// phaseLogout: the profile is being removed.
+	phaseLogout phase = "logout"
+)
+
+// journal is the one file that tells the next process what this one was doing
+// when it died. A profile at rest has none.
+type journal struct {
+	V     int    `json:"v"`
+	Phase phase  `json:"phase"`
+	G     uint64 `json:"g,omitempty"`
+	// FP is the fingerprint of the refresh token being spent, Attempt how many
+	// times it has been sent, Wall when it was first (ms).
+	FP      string `json:"fp,omitempty"`
+	Attempt int    `json:"attempt,omitempty"`
+	Wall    int64  `json:"wall,omitempty"`
+	Last    int64  `json:"last,omitempty"`
+	// Process is the one at work.
+	Process process `json:"process,omitzero"`
+	Epoch   uint64  `json:"epoch,omitempty"`
+	// Box is the sealed next generation.
+	Box []byte `json:"box,omitempty"`
+	Sum string `json:"sum"`
+}
+
+const (
+	journalVersion = 1
+	// journalSize is reserved on disk before a refresh token is spent, so that
+	// the answer can be written on a full disk.
+	journalSize = 64 << 10
+)
+
+func (j journal) encode() []byte {
+	j.V = journalVersion
+	j.Sum = ""
+	j.Sum = checksum(mustJSON(j))
+	return mustJSON(j)
+}
+
+// decodeJournal returns the journal that b holds, or errCorrupt.
+func decodeJournal(b []byte) (journal, error) {
+	var j journal
+	if err := json.Unmarshal(b, &j); err != nil {
+		return journal{}, errCorrupt
+	}
+	sum := j.Sum
+	j.Sum = ""
+	if j.V != journalVersion || sum != checksum(mustJSON(j)) {
+		return journal{}, errCorrupt
+	}
+	if j.Phase == phaseLogout || (j.G > 0 && (j.Phase == phaseSending || j.Phase == phaseReceived)) {
+		return j, nil
+	}
+	return journal{}, errCorrupt
+}
+
+// seal encrypts generation next under the journal key of its predecessor. The
+// key never leaves the keychain, so the file is worth nothing without it.
+func seal(prev, next generation, withAccess bool) ([]byte, error) {
+	aead, err := journalAEAD(prev.jk, prev.key, next.g)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Seal(nil, nil, next.encodeReceived(withAccess), nil), nil
+}
+
+// unseal is the inverse of seal; errCorrupt if the box was not sealed for g
+// under this generation's key.
+func unseal(prev generation, g uint64, box []byte) (generation, error) {
+	aead, err := journalAEAD(prev.jk, prev.key, g)
+	if err != nil {
+		return generation{}, err
+	}
+	clear, err := aead.Open(nil, nil, box, nil)
+	if err != nil {
+		return generation{}, errCorrupt
+	}
+	next, err := decodeReceived(clear, prev.key)
+	if err != nil || next.g != g {
+		return generation{}, errCorrupt
+	}
+	return next, nil
+}
+
+// journalAEAD binds the key to profile and generation, so that a box opens in
+// no other place than the one it was made for.
+func journalAEAD(jk secret.Text, key string, g uint64) (cipher.AEAD, error) {
+	k, err := hkdf.Key(sha256.New, []byte(jk.Reveal()), nil, "keytray journal "+key+" "+strconv.FormatUint(g, 10), 32)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the journal key: %w", err)
+	}
+	block, err := aes.NewCipher(k)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the journal cipher: %w", err)
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// journalFile is the journal of one profile on disk.
+type journalFile struct{ path string }
+
+func (s *Store) journalFile(place, key string) journalFile {
+	return journalFile{filepath.Join(place, key+".journal")}
+}
+
+func (f journalFile) reserve() string { return f.path + ".next" }
+
+// read returns nil if there is no journal, and errCorrupt if there is one that
+// makes no sense.
+func (f journalFile) read() (*journal, error) {
+	b, err := readFile(f.path, journalSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // no journal is the ordinary state
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the journal: %w", err)
+	}
+	j, err := decodeJournal(b)
+	if err != nil {
+		return nil, err
+	}
+	return &j, nil
+}
+
+// exists is what the fast read asks.
+func (f journalFile) exists() bool { return fileExists(f.path) }
+
+// intend makes the intent durable, after reserving the room that the answer
+// will need. When it fails nothing may be sent.
+func (f journalFile) intend(j journal) error {
+	if err := reserveFile(f.reserve(), journalSize); err != nil {
+		return fmt.Errorf("reserving room for the journal: %w", err)
+	}
+	if err := replaceFile(f.path, j.encode()); err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	return nil
+}
+
+// receive makes the answer durable in the room reserved by intend.
+func (f journalFile) receive(j journal) error {
+	if err := fillReserved(f.reserve(), f.path, j.encode()); err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	return nil
+}
+
+// write makes j durable by ordinary replacement.
+func (f journalFile) write(j journal) error {
+	if err := replaceFile(f.path, j.encode()); err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	return nil
+}
+
+// remove ends what the journal recorded.
+func (f journalFile) remove() error {
+	if err := removeFiles(f.path, f.reserve()); err != nil {
+		return fmt.Errorf("removing the journal: %w", err)
+	}
+	return nil
+}
+
+// quarantine puts a journal that cannot be used out of the way, for a person to
+// look at; the next commit removes it.
+func (f journalFile) quarantine() error {
+	if err := renameFile(f.path, f.bad()); err != nil {
+		return fmt.Errorf("setting a damaged journal aside: %w", err)
+	}
+	return nil
+}
+
+func (f journalFile) bad() string { return f.path + ".bad" }
+
+// Intent is a refresh that was sent and whose outcome is unknown.
+type Intent struct {
+	// Attempt counts the sends so far, from 1.
+	Attempt int
+	// First and Last are when the first and the last of them happened.
+	First, Last time.Time
+}
+
+// process names a running program well enough to tell whether it still runs.
+type process struct {
+	Host  string `json:"host,omitempty"`
+	Boot  string `json:"boot,omitempty"`
+	PID   int    `json:"pid,omitempty"`
+	Start uint64 `json:"start,omitempty"`
+}

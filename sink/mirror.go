@@ -1,0 +1,291 @@
+package sink
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+)
+
+// The mirror is agents/<agent>/agent/auth-profiles.json in OpenClaw's format:
+// what people and other programs may know of the logins. It holds no secret of
+// ours, it is written last, and the keychain wins where they differ.
+
+// mirrorLimit is the largest file that is read, bytes.
+const mirrorLimit = 64 << 20
+
+// ErrMirrorMissing means that an agent has no auth-profiles.json.
+var ErrMirrorMissing = errors.New("auth-profiles.json is missing")
+
+// MirrorError is a mirror that cannot be read or written. The login itself is
+// safe in the keychain.
+type MirrorError struct {
+	Path string
+	Err  error
+}
+
+func (e *MirrorError) Error() string { return "the profile file " + e.Path + ": " + e.Err.Error() }
+func (e *MirrorError) Unwrap() error { return e.Err }
+
+// secretRef is OpenClaw's reference to a secret that a program hands out.
+type secretRef struct {
+	Source   string `json:"source"`
+	Provider string `json:"provider"`
+	ID       string `json:"id"`
+}
+
+const refProvider = "keytray"
+
+// entry is what we read of a profile's entry. Ours is nil in entries of others.
+type entry struct {
+	Type     string          `json:"type"`
+	Provider string          `json:"provider"`
+	TokenRef *secretRef      `json:"tokenRef"`
+	KeyRef   *secretRef      `json:"keyRef"`
+	Ours     *ours           `json:"keytray"`
+	Token    json.RawMessage `json:"token"`
+	Key      json.RawMessage `json:"key"`
+	Access   json.RawMessage `json:"access"`
+	Refresh  json.RawMessage `json:"refresh"`
+	Email    string          `json:"email"`
+}
+
+// ours is the member that other programs may drop without harm.
+type ours struct {
+	V       int    `json:"v"`
+	Root    string `json:"root"`
+	Place   string `json:"place"`
+	Key     string `json:"key"`
+	G       uint64 `json:"generation"`
+	Kind    Kind   `json:"kind"`
+	Account string `json:"account,omitempty"`
+	Plan    string `json:"plan,omitempty"`
+	Minted  int64  `json:"minted,omitempty"`
+	Expires int64  `json:"expires,omitempty"`
+	State   State  `json:"state"`
+	Reason  string `json:"reason,omitempty"`
+	// FP is the fingerprint of the refresh token that State is bound to.
+	FP string `json:"fp,omitempty"`
+}
+
+func (o *ours) valid() bool {
+	return o != nil && o.V == 1 && o.G > 0 && validKey(o.Key, 64) && validKey(o.Root, 32) && filepath.IsAbs(o.Place)
+}
+
+// foreign reports whether the entry holds a secret that another program put
+// there: such an entry is never overwritten.
+func (e entry) foreign() bool {
+	if e.Ours.valid() {
+		return false
+	}
+	for _, raw := range []json.RawMessage{e.Token, e.Key, e.Access, e.Refresh} {
+		if len(raw) > 0 && !bytes.Equal(raw, []byte("null")) && !bytes.Equal(raw, []byte(`""`)) {
+			return true
+		}
+	}
+	return false
+}
+
+// mirror is the file in memory.
+type mirror struct {
+	top, profiles object
+}
+
+func (s *Store) mirrorPath(agent string) string {
+	return filepath.Join(s.agentDir(agent), "auth-profiles.json")
+}
+
+func (s *Store) agentDir(agent string) string {
+	return filepath.Join(s.dir, "agents", agent, "agent")
+}
+
+// readMirror reads an agent's file; ErrMirrorMissing if there is none.
+func (s *Store) readMirror(agent string) (mirror, error) {
+	path := s.mirrorPath(agent)
+	b, err := readFile(path, mirrorLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return mirror{}, &MirrorError{path, ErrMirrorMissing}
+	}
+	if err != nil {
+		return mirror{}, &MirrorError{path, err}
+	}
+	m, err := parseMirror(b)
+	if err != nil {
+		return mirror{}, &MirrorError{path, err}
+	}
+	return m, nil
+}
+
+func parseMirror(b []byte) (mirror, error) {
+	top, err := parseObject(b)
+	if err != nil {
+		return mirror{}, err
+	}
+	raw, ok := top.get("profiles")
+	if !ok {
+		return mirror{top: top}, nil
+	}
+	profiles, err := parseObject(raw)
+	if err != nil {
+		return mirror{}, fmt.Errorf("profiles: %w", err)
+	}
+	return mirror{top, profiles}, nil
+}
+
+// entry returns what the file says of a profile; ok is false if it says
+// nothing that can be read.
+func (m mirror) entry(id string) (e entry, ok bool) {
+	raw, ok := m.profiles.get(id)
+	if !ok {
+		return entry{}, false
+	}
+	return parseEntry(raw)
+}
+
+func parseEntry(raw json.RawMessage) (e entry, ok bool) {
+	if json.Unmarshal(raw, &e) != nil {
+		return entry{}, false
+	}
+	return e, true
+}
+
+// profile returns what an entry of ours says; ok is false for entries of others.
+func (e entry) profile(agent, id string) (p Profile, ok bool) {
+	o := e.Ours
+	if !o.valid() || e.Provider == "" {
+		return Profile{}, false
+	}
+	return Profile{
+		Ref:      Ref{Agent: agent, ID: id},
+		Provider: e.Provider, Kind: o.Kind,
+		Account: Account{ID: o.Account, Email: e.Email, Plan: o.Plan},
+		Minted:  fromMillis(o.Minted), Expires: fromMillis(o.Expires),
+		Generation: o.G, State: o.State, Reason: o.Reason,
+		at: whereabouts{o.Root, o.Place, o.Key},
+	}, true
+}
+
+// put writes a profile's entry, keeping members that are not ours.
+func (m *mirror) put(id string, at whereabouts, x generation, st standing) {
+	raw, _ := m.profiles.get(id)
+	old, err := parseObject(raw)
+	if err != nil {
+		old = nil // not an object: nothing in it can be kept
+	}
+	c := x.cred
+	ref := mustJSON(secretRef{"exec", refProvider, "p/" + at.key[:16]})
+	e := old.without("type", "provider", "token", "key", "access", "refresh", "tokenRef", "keyRef", "expires", "email", "accountId", "keytray")
+	head := object{{"type", mustJSON("token")}, {"provider", mustJSON(c.Provider)}, {"tokenRef", ref}}
+	if c.Kind == KindAPIKey {
+		head = object{{"type", mustJSON("api_key")}, {"provider", mustJSON(c.Provider)}, {"keyRef", ref}}
+	}
+	if !c.Expires.IsZero() {
+		head = append(head, member{"expires", mustJSON(millis(c.Expires))})
+	}
+	if c.Account.Email != "" {
+		head = append(head, member{"email", mustJSON(c.Account.Email)})
+	}
+	if c.Account.ID != "" {
+		head = append(head, member{"accountId", mustJSON(c.Account.ID)})
+	}
+	o := ours{
+		V: 1, Root: at.rootID, Place: at.place, Key: at.key, G: x.g, Kind: c.Kind, Account: c.Account.ID, Plan: c.Account.Plan,
+		Minted: millis(c.Minted), Expires: millis(c.Expires), State: st.State, Reason: st.Reason, FP: st.fp,
+	}
+	e = append(head, e...)
+	next := e.set("keytray", mustJSON(o)).encode()
+	if !sameJSON(raw, next) {
+		m.profiles = m.profiles.set(id, next)
+	}
+}
+
+// mark changes the standing of an entry of ours and nothing else.
+func (m *mirror) mark(id string, e entry, st standing) error {
+	raw, _ := m.profiles.get(id)
+	o, err := parseObject(raw)
+	if err != nil {
+		return err
+	}
+	e.Ours.State, e.Ours.Reason, e.Ours.FP = st.State, st.Reason, st.fp
+	next := o.set("keytray", mustJSON(e.Ours)).encode()
+	if !sameJSON(raw, next) {
+		m.profiles = m.profiles.set(id, next)
+	}
+	return nil
+}
+
+func sameJSON(a, b []byte) bool {
+	var x, y bytes.Buffer
+	return json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
+}
+
+// standing is the part of an entry that may change without a new generation.
+type standing struct {
+	State  State
+	Reason string
+	fp     string
+}
+
+func (m *mirror) encode() ([]byte, error) {
+	if _, ok := m.top.get("version"); !ok {
+		m.top = append(object{{"version", mustJSON(1)}}, m.top...)
+	}
+	m.top = m.top.set("profiles", m.profiles.encode())
+	return m.top.indent()
+}
+
+// editMirror changes an agent's file under its lock. Nothing is written when f
+// changes nothing; a file that cannot be understood is left as it is.
+func (s *Store) editMirror(ctx context.Context, place, agent string, f func(*mirror) error) error {
+	path := s.mirrorPath(agent)
+	fail := func(err error) error {
+		if _, ok := errors.AsType[*MirrorError](err); ok || err == nil {
+			return err
+		}
+		return &MirrorError{path, err}
+	}
+	if err := s.ensureAgentDir(agent); err != nil {
+		return fail(err)
+	}
+	unlock, err := s.lock(ctx, mirrorLock(place, resolved(filepath.Dir(path))), nil)
+	if err != nil {
+		return fail(err)
+	}
+	defer unlock()
+	m, err := s.readMirror(agent)
+	if err != nil && !errors.Is(err, ErrMirrorMissing) {
+		return err
+	}
+	before := slices.Clone(m.profiles)
+	if err := f(&m); err != nil {
+		return fail(err)
+	}
+	if err == nil && slices.EqualFunc(before, m.profiles, sameMember) {
+		return nil
+	}
+	b, err := m.encode()
+	if err != nil {
+		return fail(err)
+	}
+	sweepTemps(path)
+	return fail(replaceFile(path, b))
+}
+
+func sameMember(a, b member) bool { return a.name == b.name && bytes.Equal(a.value, b.value) }
+
+// ensureAgentDir makes agents/<agent>/agent, each folder 0700, and checks each.
+func (s *Store) ensureAgentDir(agent string) error {
+	if err := ensureDir(s.dir); err != nil { // may be a link: people move it to another disk
+		return err
+	}
+	for _, dir := range []string{filepath.Join(s.dir, "agents"), filepath.Join(s.dir, "agents", agent), s.agentDir(agent)} {
+		if err := ensureRealDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,18 @@
+//go:build !linux
+
+package sink
+
+import "os"
+
+// self describes the running process; boot and start time are not known here.
+func self() process { return process{PID: os.Getpid()} }
+
+// hostID names this machine; empty means not known.
+func hostID() string { return "" }
+
+// lives reports whether p certainly still runs. Without a start time nobody can
+// say that of a bare number, so the lock alone decides.
+func (p process) lives() bool { return false }
+
+// stopped reports whether the process is known to be stopped.
+func (p process) stopped() bool { return false }

@@ -1,0 +1,54 @@
+package sink
+
+import "time"
+
+// Ref names a profile within a state root.
+type Ref struct{ Agent, ID string }
+
+// DefaultAgent is the agent that people mean when they name none.
+const DefaultAgent = "main"
+
+// State is what is known of a login beyond its expiry.
+type State string
+
+// The states that are remembered.
+const (
+	StateOK State = "ok"
+	// StateNeedsLogin: only a new sign-in helps. It is bound to the refresh
+	// token that was refused, so a new login ends it by itself.
+	StateNeedsLogin State = "needs_login"
+	// StatePendingSave: a renewed login waits, encrypted, in its journal for the
+	// keychain to take it.
+	StatePendingSave State = "pending_save"
+)
+
+// Profile is what may be known of a login without the keychain.
+type Profile struct {
+	Ref
+	Provider string
+	Kind     Kind
+	Account  Account
+	// Minted and Expires are of the access token; Expires is zero when unknown
+	// or never.
+	Minted, Expires time.Time
+	// Generation counts logins and renewals from 1.
+	Generation uint64
+	State      State
+	// Reason is one word for why State is not ok.
+	Reason string
+
+	at whereabouts
+}
+
+// whereabouts is what the mirror says about where a profile's secrets, locks
+// and journals are.
+type whereabouts struct{ rootID, place, key string }
+
+// Margin is how long before expiry the token counts as due: lead, but at most
+// half of the token's life.
+func Margin(minted, expires time.Time, lead time.Duration) time.Duration {
+	if minted.IsZero() || expires.IsZero() {
+		return lead
+	}
+	return min(lead, expires.Sub(minted)/2)
+}
