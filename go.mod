@@ -1,7 +1,14 @@
 module github.com/keytray/keytray
 
-go 1.26.0
+go 1.26
 
-require github.com/gofrs/flock v0.13.1
+require (
+	github.com/godbus/dbus/v5 v5.2.2
+	github.com/gofrs/flock v0.13.1
+	github.com/zalando/go-keyring v0.2.8
+)
 
-require golang.org/x/sys v0.49.0 // indirect
+require (
+	github.com/danieljoos/wincred v1.2.3 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+)

@@ -1,0 +1,21 @@
+package keychain
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxName leaves room for the suffix of a part.
+const maxName = 100
+
+// checkName refuses what some system reads in another way than it was meant:
+// Windows folds case and joins service and name by a colon, the macOS tool
+// takes quotes and newlines for its own, D-Bus wants UTF-8.
+func checkName(service, name string) error {
+	for _, s := range []string{service, name} {
+		if len(s) == 0 || len(s) > maxName || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
+			return fmt.Errorf("keychain name %.120q: want 1 to %d of a-z, 0-9, dot, underscore, hyphen", s, maxName)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+//go:build (dragonfly && cgo) || (freebsd && cgo) || linux || netbsd || openbsd
+
+package keychain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// unlock raises the dialog for what is locked and follows it to its end. It
+// takes for the end only what the service says of this very dialog.
+func (s *secretService) unlock(ctx context.Context, locked error) error {
+	e, ok := errors.AsType[*lockedError](locked)
+	if !ok {
+		return locked
+	}
+	// The connection outlives ctx, to take the dialog away when nobody answers.
+	life, cancel := context.WithTimeout(context.WithoutCancel(ctx), personTimeout+callTimeout)
+	defer cancel()
+	c, err := s.connect(life)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	v := visit{ctx: ctx, conn: c}
+	signals := make(chan *dbus.Signal, 16)
+	c.Signal(signals)
+	completed := []dbus.MatchOption{dbus.WithMatchSender(secretsName), dbus.WithMatchInterface(iface + "Prompt")}
+	owner := []dbus.MatchOption{dbus.WithMatchSender(busName), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, secretsName)}
+	for _, m := range [][]dbus.MatchOption{completed, owner} {
+		if err := c.AddMatchSignalContext(ctx, m...); err != nil {
+			return classify(err)
+		}
+	}
+	var unlocked []dbus.ObjectPath
+	var prompt dbus.ObjectPath
+	if err := store1(v.start(secretsPath, iface+"Service.Unlock", []dbus.ObjectPath{e.path}), &unlocked, &prompt); err != nil {
+		return err
+	}
+	if prompt == noPrompt {
+		return nil
+	}
+	if !prompt.IsValid() {
+		return errForeignTypes
+	}
+	if err := store1(v.start(prompt, iface+"Prompt.Prompt", "")); err != nil {
+		return err
+	}
+	return v.follow(prompt, signals)
+}
+
+// follow waits for the end of a dialog.
+func (v *visit) follow(prompt dbus.ObjectPath, signals <-chan *dbus.Signal) error {
+	for {
+		select {
+		case <-v.ctx.Done():
+			// No answer is awaited: the message is out before the connection closes.
+			v.conn.Object(secretsName, prompt).Go(iface+"Prompt.Dismiss", dbus.FlagNoReplyExpected, nil)
+			return fmt.Errorf("%w: nobody answered its dialog: %w", ErrLocked, v.ctx.Err())
+		case sig, ok := <-signals:
+			if !ok || sig.Name == busName+".NameOwnerChanged" {
+				return fmt.Errorf("%w: it ended during its dialog", ErrUnavailable)
+			}
+			if sig.Path != prompt || sig.Name != iface+"Prompt.Completed" {
+				continue
+			}
+			if len(sig.Body) == 0 {
+				return errForeignTypes
+			}
+			dismissed, ok := sig.Body[0].(bool)
+			if !ok {
+				return errForeignTypes
+			}
+			if dismissed {
+				return v.refused()
+			}
+			return nil
+		}
+	}
+}
+
+// refused tells a person's no from a dialog that could not be shown, which
+// gnome-keyring reports in the same way.
+func (v *visit) refused() error {
+	const prompter = "org.gnome.keyring.SystemPrompter"
+	bus := v.conn.BusObject()
+	var service, gnome string
+	_ = bus.CallWithContext(v.ctx, busName+".GetNameOwner", 0, secretsName).Store(&service)
+	_ = bus.CallWithContext(v.ctx, busName+".GetNameOwner", 0, "org.gnome.keyring").Store(&gnome)
+	if service != "" && service == gnome && !v.reachable(prompter) {
+		return fmt.Errorf("%w: there is no program to ask for its password", ErrLocked)
+	}
+	return ErrDismissed
+}
+
+// reachable reports whether the bus has a name or can start its owner.
+func (v *visit) reachable(name string) bool {
+	var owned bool
+	var startable []string
+	bus := v.conn.BusObject()
+	_ = bus.CallWithContext(v.ctx, busName+".NameHasOwner", 0, name).Store(&owned)
+	_ = bus.CallWithContext(v.ctx, busName+".ListActivatableNames", 0).Store(&startable)
+	for _, n := range startable {
+		owned = owned || n == name
+	}
+	return owned
+}

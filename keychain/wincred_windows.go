@@ -1,0 +1,73 @@
+package keychain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/zalando/go-keyring"
+)
+
+// credentialManager is the keychain of Windows. Its calls are plain system
+// calls: no dialog, no connection, and a write is done when it returns.
+type credentialManager struct{ service string }
+
+func newStore(opts Options) store { return credentialManager{opts.Service} }
+
+// limit is CRED_MAX_CREDENTIAL_BLOB_SIZE.
+func (credentialManager) limit(string) int { return 5 * 512 }
+
+func (s credentialManager) lookup(ctx context.Context, name string) ([]string, error) {
+	value, err := detachRead(ctx, func() (string, error) { return keyring.Get(s.service, name) })
+	if err != nil {
+		return nil, classify(err)
+	}
+	return []string{value}, nil
+}
+
+func (s credentialManager) set(ctx context.Context, name, value string) error {
+	return classify(detachWrite(ctx, func() error { return keyring.Set(s.service, name, value) }))
+}
+
+func (s credentialManager) remove(ctx context.Context, name string, mine func(string) bool) error {
+	values, err := s.lookup(ctx, name)
+	if err != nil || !mine(values[0]) {
+		return ignoreAbsent(err)
+	}
+	err = detachWrite(ctx, func() error { return keyring.Delete(s.service, name) })
+	return ignoreAbsent(classify(err))
+}
+
+func (s credentialManager) answer(ctx context.Context) error {
+	_, err := s.lookup(ctx, "barrier")
+	return ignoreAbsent(err)
+}
+
+// unlock has nobody to ask: the store is open while its user is signed in.
+func (credentialManager) unlock(_ context.Context, locked error) error { return locked }
+
+func ignoreAbsent(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// noSuchLogonSession is what a network logon gets, over ssh or WinRM.
+const noSuchLogonSession = syscall.Errno(1312)
+
+// classify makes one of our errors of one of theirs.
+func classify(err error) error {
+	switch {
+	case err == nil || isOurs(err):
+		return err
+	case errors.Is(err, keyring.ErrNotFound):
+		return ErrNotFound
+	case errors.Is(err, keyring.ErrSetDataTooBig):
+		return ErrTooBig
+	case errors.Is(err, noSuchLogonSession):
+		return fmt.Errorf("%w: this needs an interactive sign-in to Windows", ErrUnavailable)
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
