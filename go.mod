@@ -2,8 +2,10 @@ module github.com/keytray/keytray
 
 go 1.26
 
+ignore node_modules
+
 require (
-	github.com/godbus/dbus/v5 v5.2.2
+	github.com/godbus/dbus/v5 v5.2.4
 	github.com/gofrs/flock v0.13.1
 	github.com/zalando/go-keyring v0.2.8
 )

@@ -1,0 +1,422 @@
+// Package keytray_test checks the shape of the whole module: who may import
+// what, and who may do what. It reads every non-test Go file of every
+// operating system, not only those that are built here.
+package keytray_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+const module = "github.com/keytray/keytray"
+
+// A rule names things that only some files may use. What is used is written as
+// [fact] does. A file pattern is one of [path.Match]; no pattern means nowhere.
+type rule struct {
+	uses    []string
+	only    []string
+	why     string
+	pending bool // the code it speaks of is not there yet
+}
+
+// rules is the law of the house. A pattern that nothing matches is an error
+// too, so that no row outlives the code it was written for.
+var rules = []rule{
+	{
+		uses:    []string{"import github.com/zalando/go-keyring"},
+		only:    []string{"keychain/*.go"},
+		why:     "its calls lie, block and prompt; one package knows how",
+		pending: true,
+	},
+	{
+		uses:    []string{"import " + module + "/keychain"},
+		only:    []string{"cmd/*/*.go"},
+		why:     "whoever can open the keychain can write it: only a program's wiring does, and hands it to sink",
+		pending: true,
+	},
+	{
+		uses:    []string{"import " + module + "/keychain/session"},
+		only:    []string{"cmd/keytray/*.go"},
+		why:     "the demo brings up a private bus and keyring where there is no desktop; nothing else starts daemons",
+		pending: true,
+	},
+	{
+		uses:    []string{"import github.com/gofrs/flock"},
+		only:    []string{"sink/lock.go"},
+		why:     "one file knows the order of locks",
+		pending: true,
+	},
+	{
+		uses:    []string{"import net/http/..."},
+		only:    []string{"oauth/*.go", "oauth/oauthtest/*.go"},
+		why:     "no redirects, bounded answers, time limits: one client; the demo's server and scripted browser are oauthtest's",
+		pending: true,
+	},
+	{
+		uses:    []string{"import github.com/pkg/browser"},
+		only:    []string{"cmd/*/*.go"},
+		why:     "a window opens because a program decided so; libraries are given a function",
+		pending: true,
+	},
+	{
+		uses:    []string{".Reveal"},
+		only:    []string{"secret/secret.go", "oauth/*.go", "sink/credential.go", "export/*.go"},
+		why:     "a secret is seen where it enters or leaves: request body, keychain bytes, exported text",
+		pending: true,
+	},
+	{
+		uses: []string{
+			"os.Exit", "os.Args", "os.Stdin", "os.Stdout", "os.Stderr", "log/slog.New",
+			"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv", "syscall.Getenv", "syscall.Environ",
+		},
+		only:    []string{"cmd/*/main.go"},
+		why:     "main reads the world and hands it down; everything else can be tested",
+		pending: true,
+	},
+	{
+		uses: []string{"func init"},
+		why:  "nothing happens before main",
+	},
+	{
+		uses: []string{"import .", "import C", "import unsafe", "import reflect", "import plugin"},
+		why:  "no tricks; a dot import would also hide what this table looks for",
+	},
+	{
+		uses: []string{
+			"package util", "package utils", "package common", "package helpers", "package internal",
+			"package types", "package models", "package config", "package app", "package misc",
+		},
+		why: "a package is named for what it provides",
+	},
+}
+
+// A layer lists the packages of ours that a package may import. Every package
+// has one, and what it allows is in use.
+type layer struct {
+	pkg     string
+	uses    []string
+	why     string
+	pending bool // the package is not there yet, or not whole
+}
+
+var layers = []layer{
+	{pkg: "provider", why: "data: who the services are"},
+	{pkg: "secret", why: "one type that cannot be shown"},
+	{pkg: "oauth", uses: []string{"provider", "secret"}, why: "protocol: stores nothing, so it cannot see sink", pending: true},
+	{pkg: "oauth/oauthtest", why: "a server and a browser that know nothing of the client they test", pending: true},
+	{pkg: "keychain", why: "names and bytes; it does not know what a profile is", pending: true},
+	{pkg: "keychain/session", why: "starts a private bus and keyring", pending: true},
+	{pkg: "keychain/keychaintest", why: "a lying keychain for tests", pending: true},
+	{pkg: "sink", uses: []string{"secret"}, why: "state: sees neither protocol nor network; the keychain is handed to it", pending: true},
+	{pkg: "keeper", uses: []string{"oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state", pending: true},
+	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out", pending: true},
+	{
+		pkg:     "cmd/keytray",
+		uses:    []string{"export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "provider", "secret", "sink"},
+		why:     "wiring",
+		pending: true,
+	},
+}
+
+func TestArchitecture(t *testing.T) {
+	t.Parallel()
+	for _, finding := range check(facts(t, os.DirFS(".")), rules, layers) {
+		t.Error(finding)
+	}
+}
+
+// TestEveryRuleCanFail breaks each row of both tables in a made-up file, one
+// at a time, and leaves each row without any user.
+func TestEveryRuleCanFail(t *testing.T) {
+	t.Parallel()
+	for _, r := range rules {
+		for _, use := range r.uses {
+			one := rule{uses: []string{use}, only: r.only, why: r.why}
+			got := check(facts(t, fstest.MapFS{"wrong/place.go": {Data: breaking(use)}}), []rule{one}, []layer{{pkg: "wrong"}})
+			if !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "wrong/place.go:") }) {
+				t.Errorf("%s in a forbidden file: findings %q", use, got)
+			}
+		}
+		for _, pattern := range r.only {
+			one := rule{uses: r.uses, only: []string{pattern}, why: r.why}
+			if got := check(nil, []rule{one}, nil); len(got) != 1 || !strings.Contains(got[0], "nothing") {
+				t.Errorf("%s unused in %s: findings %q", r.uses, pattern, got)
+			}
+		}
+	}
+	for _, l := range layers {
+		wrong := fmt.Sprintf("package x\n\nimport %q\n", module+"/elsewhere")
+		got := check(facts(t, fstest.MapFS{l.pkg + "/x.go": {Data: []byte(wrong)}}), nil, []layer{{pkg: l.pkg, uses: l.uses}})
+		if !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "may not import elsewhere") }) {
+			t.Errorf("%s importing elsewhere: findings %q", l.pkg, got)
+		}
+		if len(got) != 1+len(l.uses) {
+			t.Errorf("%s importing none of %q: findings %q", l.pkg, l.uses, got)
+		}
+	}
+	if got := check([]fact{{file: "new/x.go", what: "package new"}}, nil, nil); len(got) != 1 {
+		t.Errorf("a package without a layer: findings %q", got)
+	}
+	if got := check(nil, nil, []layer{{pkg: "gone"}}); len(got) != 1 {
+		t.Errorf("a layer without a package: findings %q", got)
+	}
+}
+
+// breaking is a source file that does what use says.
+func breaking(use string) []byte {
+	kind, name, found := strings.Cut(use, " ")
+	if !found {
+		pkg, sel := path.Split(strings.Replace(use, ".", "/", 1))
+		pkg = strings.Trim(pkg, "/")
+		if pkg == "" {
+			return fmt.Appendf(nil, "package x\n\nvar f = s.%s\n", sel)
+		}
+		return fmt.Appendf(nil, "package x\n\nimport renamed %q\n\nvar f = renamed.%s\n", pkg, sel)
+	}
+	switch kind {
+	case "func":
+		return fmt.Appendf(nil, "package x\n\nfunc %s() {}\n", name)
+	case "package":
+		return fmt.Appendf(nil, "package %s\n", name)
+	}
+	if name == "." {
+		return []byte("package x\n\nimport . \"fmt\"\n")
+	}
+	return fmt.Appendf(nil, "package x\n\nimport %q\n", strings.TrimSuffix(name, "/..."))
+}
+
+func TestArchitectureDocumentPrintsTheRules(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{rulesTable(rules), layersTable(layers)} {
+		if !strings.Contains(string(doc), table) {
+			t.Errorf("ARCHITECTURE.md does not print this table:\n%s", table)
+		}
+	}
+}
+
+func rulesTable(rules []rule) string {
+	var b strings.Builder
+	b.WriteString("| what | only in | why |\n|---|---|---|\n")
+	for _, r := range rules {
+		only := "nowhere"
+		if len(r.only) > 0 {
+			only = code(r.only)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", code(r.uses), only, r.why)
+	}
+	return b.String()
+}
+
+func layersTable(layers []layer) string {
+	var b strings.Builder
+	b.WriteString("| package | imports of ours | why |\n|---|---|---|\n")
+	for _, l := range layers {
+		uses := "none"
+		if len(l.uses) > 0 {
+			uses = code(l.uses)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", l.pkg, uses, l.why)
+	}
+	return b.String()
+}
+
+func code(words []string) string {
+	return "`" + strings.Join(words, "`, `") + "`"
+}
+
+// A fact is one thing that a file does: "import PATH", "PATH.Name" for a name
+// of an imported package, ".Name" for a selector on anything, "func NAME",
+// "package NAME".
+type fact struct {
+	file string
+	line int
+	what string
+}
+
+// check returns what is wrong, one sentence each.
+func check(facts []fact, rules []rule, layers []layer) []string {
+	var findings []string
+	for _, r := range rules {
+		findings = append(findings, checkRule(facts, r)...)
+	}
+	return append(findings, checkLayers(facts, layers)...)
+}
+
+func checkRule(facts []fact, r rule) (findings []string) {
+	used := map[string]bool{}
+	for _, f := range facts {
+		if !slices.ContainsFunc(r.uses, f.is) {
+			continue
+		}
+		i := slices.IndexFunc(r.only, f.in)
+		if i < 0 {
+			findings = append(findings, fmt.Sprintf("%s:%d: %s only in %q: %s", f.file, f.line, f.what, r.only, r.why))
+			continue
+		}
+		used[r.only[i]] = true
+	}
+	for _, pattern := range r.only {
+		if !used[pattern] && !r.pending {
+			findings = append(findings, fmt.Sprintf("rules: nothing in %s uses %q: remove it from the table", pattern, r.uses))
+		}
+	}
+	return findings
+}
+
+func checkLayers(facts []fact, layers []layer) (findings []string) {
+	used := map[string]bool{} // "package" and "package imported"
+	for _, f := range facts {
+		pkg := path.Dir(f.file)
+		i := slices.IndexFunc(layers, func(l layer) bool { return l.pkg == pkg })
+		if i < 0 {
+			if !used[pkg] {
+				findings = append(findings, fmt.Sprintf("%s: package %s has no row in layers", f.file, pkg))
+			}
+			used[pkg] = true
+			continue
+		}
+		used[pkg] = true
+		ours, ok := strings.CutPrefix(f.what, "import "+module+"/")
+		if !ok {
+			continue
+		}
+		if !slices.Contains(layers[i].uses, ours) {
+			findings = append(findings, fmt.Sprintf("%s:%d: %s may not import %s: %s", f.file, f.line, pkg, ours, layers[i].why))
+		}
+		used[pkg+" "+ours] = true
+	}
+	for _, l := range layers {
+		if l.pending {
+			continue
+		}
+		if !used[l.pkg] {
+			findings = append(findings, fmt.Sprintf("layers: there is no package %s: remove its row", l.pkg))
+			continue
+		}
+		for _, ours := range l.uses {
+			if !used[l.pkg+" "+ours] {
+				findings = append(findings, fmt.Sprintf("layers: %s does not import %s: remove it from its row", l.pkg, ours))
+			}
+		}
+	}
+	return findings
+}
+
+// is reports whether f is the use that a rule names; "import x/..." names x
+// and all below it.
+func (f fact) is(use string) bool {
+	prefix, below := strings.CutSuffix(use, "/...")
+	return f.what == prefix || below && strings.HasPrefix(f.what, prefix+"/")
+}
+
+func (f fact) in(pattern string) bool {
+	ok, err := path.Match(pattern, f.file)
+	if err != nil {
+		panic("arch: bad pattern " + pattern)
+	}
+	return ok
+}
+
+// facts reads the Go files below fsys that are part of the program: no tests,
+// no test data, no other module, nothing that a package manager laid there.
+func facts(t *testing.T, fsys fs.FS) []fact {
+	t.Helper()
+	var all []fact
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if skipped(fsys, name) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		src, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		some, err := factsOf(name, src)
+		all = append(all, some...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func skipped(fsys fs.FS, dir string) bool {
+	if dir == "." {
+		return false
+	}
+	base := path.Base(dir)
+	if strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
+		return true
+	}
+	if base == "testdata" || base == "node_modules" || base == "vendor" {
+		return true
+	}
+	_, err := fs.Stat(fsys, path.Join(dir, "go.mod"))
+	return err == nil
+}
+
+func factsOf(name string, src []byte) ([]fact, error) {
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	var all []fact
+	add := func(n ast.Node, what string) {
+		all = append(all, fact{file: name, line: set.Position(n.Pos()).Line, what: what})
+	}
+	add(file.Name, "package "+file.Name.Name)
+	imports := map[string]string{} // by the name used in this file, if the path ends in it
+	for _, spec := range file.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return nil, err
+		}
+		add(spec, "import "+p)
+		local := path.Base(p)
+		if spec.Name != nil {
+			local = spec.Name.Name
+		}
+		if local == "." {
+			add(spec, "import .")
+		}
+		imports[local] = p
+	}
+	for n := range ast.Preorder(file) {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if n.Recv == nil {
+				add(n, "func "+n.Name.Name)
+			}
+		case *ast.SelectorExpr:
+			add(n, "."+n.Sel.Name)
+			if x, ok := n.X.(*ast.Ident); ok && imports[x.Name] != "" {
+				add(n, imports[x.Name]+"."+n.Sel.Name)
+			}
+		}
+	}
+	return all, nil
+}
