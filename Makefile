@@ -1,0 +1,95 @@
+# make check   formatting, linters, dead code, cross builds, known vulnerabilities
+# make test    everything that runs, under the race detector, the end-to-end test included
+# make demo    one login from browser to export, on a private keyring, nothing left behind
+# make build   bin/keytray
+# make bench   benchmarks
+#
+# For packagers: GO is the go command, VERSION what `keytray version` prints
+# (without it, what git knows), GOFLAGS and the like go through.
+
+GO      ?= go
+VERSION ?=
+
+# Anything that `go test` takes, as in: make test TESTFLAGS='-short -run Login'.
+TESTFLAGS ?=
+
+# Vulnerability data for govulncheck: a folder of OSV files, such a folder in a
+# .tgz, or a URL (https://vuln.go.dev). Without it that one check is left out.
+VULNDB ?= $(lastword $(sort $(wildcard ../shared/data/go-vulndb-*.tgz)))
+
+CROSS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64 darwin/amd64
+
+tool    = $(GO) tool -modfile=tools/go.mod
+ldflags = -s -w$(if $(VERSION), -X main.version=$(VERSION))
+say     = @printf '%s\n' '$(1)'
+
+# A tarball, or a checkout that git does not trust (root in another user's),
+# has no version to stamp; go build would stop there.
+ifneq ($(shell git rev-parse --git-dir >/dev/null 2>&1 && echo git),git)
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+endif
+
+.NOTPARALLEL:
+.PHONY: all build check test demo bench clean fmt fmt-check tidy-check vet lint deadcode cross vuln
+
+all: build
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(ldflags)' -o bin/ ./cmd/keytray
+
+check: fmt-check tidy-check vet lint deadcode cross vuln
+	$(call say,check: all passed)
+
+test:
+	bash e2e/setup.sh
+	$(tool) gotestsum --format pkgname -- -race -timeout 15m $(TESTFLAGS) ./...
+
+demo: build
+	bin/keytray demo
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -rf bin dist artifacts
+
+fmt:
+	$(tool) gofumpt -extra=group_params,clothe_returns -w .
+
+fmt-check:
+	$(call say,check: gofumpt)
+	@out=$$($(tool) gofumpt -extra=group_params,clothe_returns -l .) || exit 1; \
+	if [ -n "$$out" ]; then echo "not formatted, run make fmt:"; echo "$$out"; exit 1; fi
+
+tidy-check:
+	$(call say,check: go mod tidy)
+	@$(GO) mod tidy -diff
+	@cd tools && $(GO) mod tidy -diff
+
+vet:
+	$(call say,check: go vet)
+	@$(GO) vet ./...
+
+lint:
+	$(call say,check: golangci-lint)
+	@$(tool) golangci-lint run
+
+# deadcode reports and succeeds; here its report is the failure.
+deadcode:
+	$(call say,check: deadcode)
+	@out=$$($(tool) deadcode -test ./...) || exit 1; \
+	if [ -n "$$out" ]; then echo "$$out"; exit 1; fi
+
+# The tray draws with cgo on macOS and is left out.
+cross:
+	@set -e; for target in $(CROSS); do \
+		echo "check: build for $$target"; \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./cmd/keytray; \
+	done
+	@set -e; for os in windows darwin; do \
+		echo "check: go vet for $$os"; \
+		CGO_ENABLED=0 GOOS=$$os $(GO) vet $$($(GO) list ./... | grep -v /cmd/tray); \
+	done
+
+vuln:
+	@tools/vulncheck '$(VULNDB)' $(tool)
