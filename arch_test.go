@@ -192,7 +192,7 @@ func breaking(use string) []byte {
 	if name == "." {
 		return []byte("package x\n\nimport . \"fmt\"\n")
 	}
-	return fmt.Appendf(nil, "package x\n\nimport %q\n", strings.TrimSuffix(name, "/..."))
+	return fmt.Appendf(nil, "package x\n\nimport %q\n", strings.Replace(name, "/...", "/below", 1))
 }
 
 func TestArchitectureDocumentPrintsTheRules(t *testing.T) {
@@ -212,13 +212,16 @@ func rulesTable(rules []rule) string {
 	var b strings.Builder
 	b.WriteString("| what | only in | why |\n|---|---|---|\n")
 	for _, r := range rules {
-		only := "nowhere"
-		if len(r.only) > 0 {
-			only = code(r.only)
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", code(r.uses), only, r.why)
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", code(r.uses), r.places(), r.why)
 	}
 	return b.String()
+}
+
+func (r rule) places() string {
+	if len(r.only) == 0 {
+		return "nowhere"
+	}
+	return code(r.only)
 }
 
 func layersTable(layers []layer) string {
@@ -264,7 +267,7 @@ func checkRule(facts []fact, r rule) (findings []string) {
 		}
 		i := slices.IndexFunc(r.only, f.in)
 		if i < 0 {
-			findings = append(findings, fmt.Sprintf("%s:%d: %s only in %q: %s", f.file, f.line, f.what, r.only, r.why))
+			findings = append(findings, fmt.Sprintf("%s:%d: %s belongs in %s: %s", f.file, f.line, f.what, r.places(), r.why))
 			continue
 		}
 		used[r.only[i]] = true
