@@ -1,0 +1,14 @@
+// Package e2e holds the desktop rig and the tests that need it; it has no code
+// of its own to import.
+//
+// The rig is a private desktop in a temporary folder: a session bus and a real
+// gnome-keyring (package keychain/session), an X server, Chromium registered as
+// the desktop's web browser, and the OpenID-certified oidc-provider on a
+// loopback port. keytray runs in it as the built binary, through its command
+// line only. Nothing of the rig touches the HOME or the keyring of whoever runs
+// the tests.
+//
+// setup.sh installs what the rig is made of. A test whose parts are missing is
+// skipped with their names, and fails where CI=true. All of them are skipped
+// under -short.
+package e2e

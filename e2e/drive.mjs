@@ -1,0 +1,59 @@
+// drive.mjs URL: the person at the browser. It opens URL in real Chromium, on
+// the display it was started on, signs in as E2E_LOGIN on the server's pages,
+// consents, waits for the page of the application and describes it in
+// E2E_OUT/browser.json, with a screenshot beside it.
+//
+// It is what the private desktop's https handler runs, so it is reached
+// through xdg-open as any browser is. It writes no URL with a query: that would
+// put the code into a file.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const { E2E_LOGIN: login = 'alice', E2E_OUT: out = '.', E2E_CHROMIUM: executablePath = '/usr/bin/chromium' } = process.env;
+const start = new URL(process.argv[2]);
+const report = { start: start.origin + start.pathname, asked: [...start.searchParams.keys()].sort(), steps: [], console: [], requests: [] };
+const write = () => writeFileSync(join(out, 'browser.json'), JSON.stringify(report, null, 1));
+const bare = (url) => { const u = new URL(url); return u.origin + u.pathname; };
+
+mkdirSync(out, { recursive: true });
+const browser = await chromium.launch({
+  executablePath,
+  headless: !process.env.DISPLAY,
+  // The sandbox needs a user who is not root; the pages are our own.
+  args: ['--no-sandbox', '--disable-gpu', '--disable-sync', '--no-first-run', '--disable-component-update', '--disable-background-networking'],
+});
+try {
+  const page = await browser.newPage({ viewport: { width: 900, height: 600 } });
+  page.setDefaultTimeout(15000);
+  const left = () => page.url() !== 'about:blank' && new URL(page.url()).origin !== start.origin;
+  page.on('console', (m) => { if (left()) report.console.push(`${m.type()}: ${m.text().split('?')[0]}`); });
+  page.on('request', (r) => { if (left() || r.isNavigationRequest()) report.requests.push(`${r.method()} ${bare(r.url())}`); });
+  await page.goto(start.href);
+  while (new URL(page.url()).origin === start.origin) {
+    const at = await page.title();
+    if (report.steps.length > 6) throw new Error(`no way on from the page “${at}”`);
+    report.steps.push(at);
+    if (await page.locator('input[name=login]').count()) {
+      await page.fill('input[name=login]', login);
+      await page.fill('input[name=password]', 'any');
+    }
+    await Promise.all([page.waitForNavigation(), page.click('button[type=submit]')]);
+  }
+  await page.waitForLoadState();
+  await page.waitForTimeout(300); // long enough for a favicon or a script to show itself
+  const end = new URL(page.url());
+  Object.assign(report, {
+    end: bare(page.url()),
+    query: [...end.searchParams.keys()],
+    title: await page.title(),
+    text: await page.innerText('body'),
+  });
+  await page.screenshot({ path: join(out, 'signed-in.png') });
+} catch (e) {
+  report.error = String(e).split('?')[0];
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+  write();
+}
