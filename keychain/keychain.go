@@ -55,9 +55,15 @@ var (
 	// ErrTooBig says that a value is larger than [MaxValue].
 	ErrTooBig = errors.New("value is too big for the keychain")
 	// ErrCorrupt says that an item is there and is not what was written:
-	// damaged, torn, or not taken by a write that claimed success.
-	ErrCorrupt = errors.New("keychain item is damaged")
+	// damaged, torn, or not taken by a write that claimed success. It is
+	// [fs.ErrInvalid] too.
+	ErrCorrupt error = corruptError{}
 )
+
+type corruptError struct{}
+
+func (corruptError) Error() string        { return "keychain item is damaged" }
+func (corruptError) Is(target error) bool { return target == fs.ErrInvalid }
 
 const (
 	// callTimeout bounds what one call asks of the keychain, in all.

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -128,6 +129,11 @@ func (x generation) fingerprint() string {
 	m := hmac.New(sha256.New, []byte(x.jk.Reveal()))
 	m.Write([]byte(x.cred.Refresh.Reveal()))
 	return hex.EncodeToString(m.Sum(nil)[:8])
+}
+
+// deriveKey makes a 256-bit key for one purpose out of a journal key.
+func deriveKey(jk secret.Text, purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, []byte(jk.Reveal()), nil, purpose, 32)
 }
 
 func (x generation) slotRecord() slotRecord {

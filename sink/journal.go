@@ -3,8 +3,6 @@ package sink
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -110,7 +108,7 @@ func unseal(prev generation, g uint64, box []byte) (generation, error) {
 // journalAEAD binds the key to profile and generation, so that a box opens in
 // no other place than the one it was made for.
 func journalAEAD(jk secret.Text, key string, g uint64) (cipher.AEAD, error) {
-	k, err := hkdf.Key(sha256.New, []byte(jk.Reveal()), nil, "keytray journal "+key+" "+strconv.FormatUint(g, 10), 32)
+	k, err := deriveKey(jk, "keytray journal "+key+" "+strconv.FormatUint(g, 10))
 	if err != nil {
 		return nil, fmt.Errorf("deriving the journal key: %w", err)
 	}
