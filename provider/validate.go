@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // FieldError says what is wrong with one field of a provider.
@@ -42,11 +43,17 @@ var reserved = []string{
 
 // Validate reports the first field that cannot be used, as a [*FieldError].
 func (p Provider) Validate() error {
+	if p.ID == "" {
+		return invalid("id", "is missing")
+	}
 	if !idPattern.MatchString(p.ID) {
 		return invalid("id", "%q is not lower-case letters, digits and dashes", p.ID)
 	}
 	if p.Name == "" {
 		return invalid("name", "is missing")
+	}
+	if len(p.Name) > 64 || strings.ContainsFunc(p.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return invalid("name", "is not a short printable name")
 	}
 	if p.OAuth == nil {
 		return invalid("oauth", "is missing")
@@ -152,8 +159,11 @@ func (o OAuth) checkAuthorizationQuery() error {
 }
 
 func (o OAuth) checkRequest() error {
+	if o.ClientID == "" {
+		return invalid("client_id", "is missing")
+	}
 	if !clientPattern.MatchString(o.ClientID) {
-		return invalid("client_id", "is missing or not printable ASCII")
+		return invalid("client_id", "is not printable ASCII")
 	}
 	for _, s := range o.Scopes {
 		if !scopePattern.MatchString(s) {
@@ -171,6 +181,9 @@ func (o OAuth) checkRequest() error {
 func (r Redirect) check() error {
 	if r.Host != "" && r.Host != "127.0.0.1" && r.Host != "[::1]" && r.Host != "localhost" {
 		return invalid("redirect.host", "%q is not 127.0.0.1, [::1] or localhost", r.Host)
+	}
+	if r.Path == "" {
+		return invalid("redirect.path", "is missing")
 	}
 	if !pathPattern.MatchString(r.Path) || strings.Contains(r.Path, "..") {
 		return invalid("redirect.path", "%q is not a plain absolute path", r.Path)
