@@ -1,17 +1,22 @@
 module github.com/keytray/keytray
 
-go 1.26
+go 1.26.0
 
 ignore node_modules
 
 require (
 	github.com/godbus/dbus/v5 v5.2.4
 	github.com/gofrs/flock v0.13.1
+	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c
+	github.com/spf13/cobra v1.10.2
 	github.com/tailscale/hujson v0.0.0-20260727124030-b80ff77dac4f
 	github.com/zalando/go-keyring v0.2.8
+	golang.org/x/term v0.47.0
 )
 
 require (
 	github.com/danieljoos/wincred v1.2.3 // indirect
-	golang.org/x/sys v0.47.0 // indirect
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/spf13/pflag v1.0.9 // indirect
+	golang.org/x/sys v0.49.0 // indirect
 )

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/sink"
+)
+
+// warnAfter is when a login that cannot renew itself begins to be "expiring".
+const warnAfter = 24 * time.Hour
+
+func (a *app) statusCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the logins and how they are",
+		Long: `Show the logins of the agent, from the profile file alone: the keychain is not
+asked, so this works while it is locked.`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (a *app) status(ctx context.Context, asJSON bool) error {
+	k, err := a.keeper(true, false)
+	if err != nil {
+		return err
+	}
+	var profiles []sink.Profile
+	for p, err := range k.Store.Profiles(a.agent) {
+		if errors.Is(err, sink.ErrMirrorMissing) {
+			if err := a.explainMissing(ctx, k, err); err != nil {
+				return err
+			}
+			break
+		}
+		if err != nil {
+			return err
+		}
+		profiles = append(profiles, p)
+	}
+	now := time.Now()
+	if asJSON {
+		return writeStatusJSON(a.sys.stdout, a.agent, k.Store.Dir(), profiles, now)
+	}
+	return writeStatus(a.sys.stdout, profiles, now)
+}
+
+// explainMissing tells a root without a profile file from one that lost it.
+func (a *app) explainMissing(ctx context.Context, k *keeper.Keeper, missing error) error {
+	refs, err := k.Store.Indexed(ctx)
+	if err != nil {
+		return errors.Join(missing, err)
+	}
+	n := 0
+	for _, ref := range refs {
+		if ref.Agent == a.agent {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return &hintedError{fmt.Errorf("%w, but the keychain has %d of its logins", missing, n), "keytray doctor --fix restores it; no login is lost"}
+}
+
+// standing is a profile's state in one word and in words.
+func standing(p sink.Profile, now time.Time) (word, words string) {
+	left := p.Expires.Sub(now)
+	renews := p.Kind == sink.KindOAuth
+	switch {
+	case p.State == sink.StateNeedsLogin:
+		return "needs_login", "sign in again (" + printable(p.Reason) + ")"
+	case p.State == sink.StatePendingSave:
+		return "pending_save", "renewed, waits for the keychain to be unlocked"
+	case p.Expires.IsZero():
+		return "static", "does not expire"
+	case left <= 0 && renews:
+		return "expired", "renews when used"
+	case left <= 0:
+		return "expired", "expired, sign in again"
+	case renews:
+		return "ok", "renews by itself, token for " + inWords(left)
+	case left < warnAfter:
+		return "expiring", "expires in " + inWords(left)
+	default:
+		return "ok", "expires in " + inWords(left)
+	}
+}
+
+func writeStatus(w io.Writer, profiles []sink.Profile, now time.Time) error {
+	if len(profiles) == 0 {
+		_, err := fmt.Fprintln(w, "no logins; sign in with: keytray login PROVIDER")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "PROFILE\tSTATE\tACCOUNT\t")
+	for _, p := range profiles {
+		word, words := standing(p, now)
+		account := p.Account.Email
+		if p.Account.Plan != "" {
+			account = strings.TrimSpace(account + " (" + p.Account.Plan + ")")
+		}
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", printable(p.ID), word, words, printable(account))
+	}
+	return t.Flush()
+}
+
+// statusProfile is a profile as OpenClaw's `models status --json` shows it, and
+// what we know beyond that.
+type statusProfile struct {
+	ProfileID   string `json:"profileId"`
+	Provider    string `json:"provider"`
+	Type        string `json:"type"`
+	Status      string `json:"status"`
+	ReasonCode  string `json:"reasonCode,omitempty"`
+	ExpiresAt   int64  `json:"expiresAt,omitempty"`
+	RemainingMs int64  `json:"remainingMs,omitempty"`
+	Source      string `json:"source"`
+	Label       string `json:"label"`
+	Email       string `json:"email,omitempty"`
+	AccountID   string `json:"accountId,omitempty"`
+	Plan        string `json:"plan,omitempty"`
+	Generation  uint64 `json:"generation"`
+	State       string `json:"state"`
+}
+
+type statusReport struct {
+	SchemaVersion int    `json:"schemaVersion"`
+	Agent         string `json:"agent"`
+	AgentDir      string `json:"agentDir"`
+	Auth          struct {
+		StorePath string `json:"storePath"`
+		OAuth     struct {
+			WarnAfterMs int64           `json:"warnAfterMs"`
+			Profiles    []statusProfile `json:"profiles"`
+		} `json:"oauth"`
+	} `json:"auth"`
+}
+
+func writeStatusJSON(w io.Writer, agent, dir string, profiles []sink.Profile, now time.Time) error {
+	r := statusReport{SchemaVersion: 1, Agent: agent, AgentDir: filepath.Join(dir, "agents", agent, "agent")}
+	r.Auth.StorePath = filepath.Join(r.AgentDir, "auth-profiles.json")
+	r.Auth.OAuth.WarnAfterMs = warnAfter.Milliseconds()
+	r.Auth.OAuth.Profiles = []statusProfile{}
+	for _, p := range profiles {
+		r.Auth.OAuth.Profiles = append(r.Auth.OAuth.Profiles, statusOf(p, now))
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+func statusOf(p sink.Profile, now time.Time) statusProfile {
+	word, _ := standing(p, now)
+	s := statusProfile{
+		ProfileID: p.ID, Provider: p.Provider, Type: string(p.Kind), Status: word, ReasonCode: p.Reason, Source: "store",
+		Label: p.ID, Email: p.Account.Email, AccountID: p.Account.ID, Plan: p.Account.Plan, Generation: p.Generation, State: word,
+	}
+	switch word { // the words that OpenClaw knows
+	case "needs_login":
+		s.Status = "expired"
+	case "pending_save":
+		s.Status = "ok"
+	case "expired":
+		if p.Kind == sink.KindOAuth {
+			s.Status = "ok"
+		}
+	}
+	if p.Account.Email != "" {
+		s.Label += " (" + p.Account.Email + ")"
+	}
+	if !p.Expires.IsZero() {
+		s.ExpiresAt = p.Expires.UnixMilli()
+		s.RemainingMs = p.Expires.Sub(now).Milliseconds()
+	}
+	return s
+}
+
+// inWords is a duration as OpenClaw writes it: minutes under an hour, hours
+// under two days, else days.
+func inWords(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours()/24))
+	}
+}
+
+// printable drops what could play tricks on a terminal: control characters and
+// marks that turn the direction of text.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r) {
+			return r
+		}
+		return -1
+	}, s)
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keytray/keytray/export"
+	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/sink"
+)
+
+func (a *app) tokenCommand() *cobra.Command {
+	var o output
+	cmd := &cobra.Command{
+		Use:   "token [PROVIDER|PROFILE]",
+		Short: "Print a working access token",
+		Long: `Print an access token of the login, renewed first where that is due. Without
+an argument the only login is meant. With --min-ttl the token is promised to
+live that long, or there is an error: exit 5 if it cannot be renewed now, exit 1
+if tokens of this login never live that long.`,
+		Args: usage(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.handOut(cmd.Context(), args, o) },
+	}
+	o.flags(cmd, "plain", "header", "json")
+	return cmd
+}
+
+func (a *app) exportCommand() *cobra.Command {
+	var o output
+	cmd := &cobra.Command{
+		Use:   "export [PROVIDER|PROFILE]",
+		Short: "Write an access token in a form that other tools read",
+		Long: `Write an access token of the login to stdout, renewed first where that is due.
+
+  eval "$(keytray export openai-codex)"    sets OPENAI_CODEX_TOKEN`,
+		Args: usage(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.handOut(cmd.Context(), args, o) },
+	}
+	o.flags(cmd, "env", "json")
+	return cmd
+}
+
+// output is how a token is handed out.
+type output struct {
+	format  string
+	formats []string
+	minTTL  time.Duration
+	show    bool
+}
+
+func (o *output) flags(cmd *cobra.Command, formats ...string) {
+	o.formats = formats
+	cmd.Flags().StringVar(&o.format, "format", formats[0], strings.Join(formats, ", "))
+	cmd.Flags().DurationVar(&o.minTTL, "min-ttl", 0, "how long the token must live, as in 10m")
+	cmd.Flags().BoolVar(&o.show, "show", false, "print it even to a terminal")
+	must(cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)))
+}
+
+// must is for mistakes in our own wiring.
+func must(err error) {
+	if err != nil {
+		panic("keytray: " + err.Error())
+	}
+}
+
+func (o *output) check(terminal bool) error {
+	switch {
+	case !slices.Contains(o.formats, o.format):
+		return &usageError{fmt.Errorf("there is no format %q", o.format), "choose one of " + strings.Join(o.formats, ", ")}
+	case o.minTTL < 0:
+		return &usageError{errors.New("--min-ttl is negative"), "write it as in 10m"}
+	case terminal && !o.show:
+		return &usageError{errors.New("a token is not printed to a terminal"), "add --show, or pipe it to where it is needed"}
+	}
+	return nil
+}
+
+// handOut gets a token and, when everything is saved, writes it.
+func (a *app) handOut(ctx context.Context, args []string, o output) error {
+	if err := o.check(isTerminal(a.sys.stdout)); err != nil {
+		return err
+	}
+	k, err := a.keeper(false, false)
+	if err != nil {
+		return err
+	}
+	var t keeper.Token
+	err = a.unlocking(ctx, func() error {
+		p, err := a.resolve(ctx, k, slices.Concat(args, []string{""})[0])
+		if err != nil {
+			return err
+		}
+		t, err = k.Token(ctx, p, o.minTTL)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	it := export.Item{Profile: t.Profile.ID, Provider: t.Profile.Provider, Access: t.Access, Expires: t.Expires}
+	if err := export.Formats()[o.format](a.sys.stdout, it); err != nil {
+		return fmt.Errorf("writing the token: %w", err)
+	}
+	return nil
+}
+
+// resolve finds the login that name means. A profile file that is missing, or
+// that lost its entry to another program, is first restored from the keychain.
+func (a *app) resolve(ctx context.Context, k *keeper.Keeper, name string) (sink.Profile, error) {
+	p, err := k.Store.Resolve(a.agent, name)
+	if !errors.Is(err, sink.ErrMirrorMissing) && !errors.Is(err, sink.ErrUnknownProfile) {
+		return p, err
+	}
+	refs, indexErr := k.Store.Indexed(ctx)
+	if indexErr != nil {
+		return p, indexErr
+	}
+	restored := false
+	for _, ref := range refs {
+		if ref.Agent != a.agent {
+			continue
+		}
+		if err := k.Store.Restore(ctx, ref); err != nil {
+			return p, err
+		}
+		restored = true
+	}
+	if !restored {
+		return p, fmt.Errorf("agent %s: %w", a.agent, sink.ErrUnknownProfile)
+	}
+	return k.Store.Resolve(a.agent, name)
+}

@@ -1,0 +1,121 @@
+// Package keeper keeps logins usable: it signs in, renews and hands out access
+// tokens. It is the only place where protocol (package oauth) meets state
+// (package sink), and knows the rules between them: when a token is due, when a
+// refresh token may be sent, and what an error means for a login.
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/provider"
+	"github.com/keytray/keytray/secret"
+	"github.com/keytray/keytray/sink"
+)
+
+var (
+	// ErrUnknownProvider means that no provider of that id is known.
+	ErrUnknownProvider = errors.New("no such provider")
+	// ErrLater means that trying again later is right; nothing was lost.
+	ErrLater = errors.New("not possible right now")
+	// ErrShortLife means that no token of this login ever lives as long as asked.
+	ErrShortLife = errors.New("tokens of this login do not live that long")
+	// ErrMisconfigured means that the provider's entry, not the login, is wrong.
+	ErrMisconfigured = errors.New("the provider refuses this client")
+	// ErrPinned means that the provider's entry now names another server than
+	// the one the login was made with. Its refresh token is not sent there.
+	ErrPinned = errors.New("the provider's endpoints have changed since the login")
+)
+
+// LoginRequiredError means that only a new sign-in helps.
+type LoginRequiredError struct {
+	Ref      sink.Ref
+	Provider string
+	// Reason is one word: the server's code, or ours (expired, store_lost,
+	// lost_response, account_changed).
+	Reason string
+}
+
+func (e *LoginRequiredError) Error() string {
+	return fmt.Sprintf("%s needs a new sign-in (%s)", e.Ref.ID, e.Reason)
+}
+
+// Keeper works on one store. Its zero value is not usable; all fields but Wall
+// are required. It is safe for concurrent use.
+type Keeper struct {
+	Store     *sink.Store
+	Client    *oauth.Client
+	Providers provider.Catalog
+	Log       *slog.Logger
+	// Wall tells the time; nil means time.Now. Simulation sets it.
+	Wall func() time.Time
+}
+
+func (k *Keeper) now() time.Time {
+	if k.Wall != nil {
+		return k.Wall()
+	}
+	return time.Now()
+}
+
+// Token is an access token that was handed out.
+type Token struct {
+	Profile sink.Profile
+	Access  secret.Text
+	// Expires is zero when nobody knows.
+	Expires time.Time
+}
+
+// Token hands out an access token of p. With ttl zero it renews one that is due
+// and, should that fail, hands out the old one for as long as it lives. A ttl
+// above zero is a promise: the token lives that long, or there is an error
+// (ErrLater, ErrShortLife).
+//
+// A cancelled ctx ends it only where nothing is at stake: once the refresh
+// token has been sent, Token stays until the answer is saved.
+func (k *Keeper) Token(ctx context.Context, p sink.Profile, ttl time.Duration) (Token, error) {
+	t, err := k.Store.Token(ctx, p, k.margin(p.Provider, p.Minted, p.Expires, ttl))
+	if err == nil {
+		return Token{p, t, p.Expires}, nil
+	}
+	if !errors.Is(err, sink.ErrStale) {
+		return Token{}, err
+	}
+	return k.renew(ctx, p.Ref, demand{ttl: ttl})
+}
+
+// Refresh renews p's token now, whatever is left of its life. Callers who ask
+// at the same time share one renewal, in this process and across processes.
+func (k *Keeper) Refresh(ctx context.Context, p sink.Profile) (Token, error) {
+	return k.renew(ctx, p.Ref, demand{beyond: p.Generation, asked: true})
+}
+
+// margin is how much life a token must have left.
+func (k *Keeper) margin(providerID string, minted, expires time.Time, ttl time.Duration) time.Duration {
+	if ttl > 0 {
+		return ttl
+	}
+	return sink.Margin(minted, expires, k.lead(providerID))
+}
+
+func (k *Keeper) lead(providerID string) time.Duration {
+	if p, err := k.oauthProvider(providerID); err == nil && p.Lead > 0 {
+		return p.Lead
+	}
+	return provider.DefaultLead
+}
+
+func (k *Keeper) oauthProvider(id string) (provider.OAuth, error) {
+	p, ok := k.Providers.Find(id)
+	if !ok {
+		return provider.OAuth{}, fmt.Errorf("%s: %w", id, ErrUnknownProvider)
+	}
+	if p.OAuth == nil {
+		return provider.OAuth{}, fmt.Errorf("%s has no browser login: %w", id, ErrUnknownProvider)
+	}
+	return *p.OAuth, nil
+}

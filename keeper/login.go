@@ -1,0 +1,174 @@
+package keeper
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/secret"
+	"github.com/keytray/keytray/sink"
+)
+
+// ErrTaken means that the wanted profile id belongs to something else.
+var ErrTaken = errors.New("this profile id is taken")
+
+// LoginRequest is a sign-in that a person asked for.
+type LoginRequest struct {
+	Agent, Provider string
+	// ProfileID is the id to use; empty means one made of provider and account.
+	ProfileID string
+	// Show brings a URL before the person, by opening a browser for example.
+	// Why is nil, or says why the browser cannot come back to us by itself, so
+	// that the answer must be pasted. An error of Show ends the login.
+	Show func(url string, why error) error
+	// Pasted delivers what the person types while the login waits; nil for
+	// nothing. An answer that is no good is reported to Refused.
+	Pasted  <-chan string
+	Refused func(error)
+}
+
+// Login signs in through the browser and saves the login. Before the person is
+// asked anything the keychain has proved that it can save. The browser is told
+// of success only after the login was read back. Signing in again as the same
+// account renews its profile; another account never overwrites it.
+func (k *Keeper) Login(ctx context.Context, r LoginRequest) (sink.Profile, error) {
+	p, err := k.oauthProvider(r.Provider)
+	if err != nil {
+		return sink.Profile{}, err
+	}
+	if r.ProfileID != "" && k.Store.Foreign(sink.Ref{Agent: r.Agent, ID: r.ProfileID}) {
+		return sink.Profile{}, fmt.Errorf("%s: %w by another program's login", r.ProfileID, ErrTaken)
+	}
+	if err := k.Store.Probe(ctx); err != nil {
+		return sink.Profile{}, err
+	}
+	l, err := k.Client.StartLogin(ctx, p)
+	if err != nil {
+		return sink.Profile{}, fmt.Errorf("signing in to %s: %w", r.Provider, err)
+	}
+	pin := sink.Pin{Issuer: p.Issuer, Client: p.ClientID, TokenEndpoint: p.TokenEndpoint, RevocationEndpoint: p.RevocationEndpoint}
+	profile, err := k.login(ctx, l, r, pin)
+	l.Close(err)
+	return profile, err
+}
+
+// login is Login from the open door on.
+func (k *Keeper) login(ctx context.Context, l *oauth.Login, r LoginRequest, pin sink.Pin) (sink.Profile, error) {
+	if err := r.Show(l.URL, l.Listening()); err != nil {
+		return sink.Profile{}, err
+	}
+	waiting, done := context.WithCancel(ctx)
+	fed := make(chan struct{})
+	go func() {
+		defer close(fed)
+		feed(waiting, l, r)
+	}()
+	t, err := l.Wait(ctx)
+	done()
+	<-fed
+	if err != nil {
+		return sink.Profile{}, fmt.Errorf("signing in to %s: %w", r.Provider, err)
+	}
+	// The server has issued a login: it is saved even if the person leaves now.
+	return k.save(context.WithoutCancel(ctx), r, newCredential(r.Provider, pin, t, k.now()))
+}
+
+// feed hands what is pasted to the login until it is over.
+func feed(ctx context.Context, l *oauth.Login, r LoginRequest) {
+	for {
+		select {
+		case s, ok := <-r.Pasted:
+			if !ok {
+				return
+			}
+			if err := l.Paste(s); err != nil && r.Refused != nil {
+				r.Refused(err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// save puts a new credential under the first fitting profile id.
+func (k *Keeper) save(ctx context.Context, r LoginRequest, c sink.Credential) (sink.Profile, error) {
+	var err error
+	for _, id := range k.candidates(r, c.Account) {
+		ref := sink.Ref{Agent: r.Agent, ID: id}
+		if k.Store.Foreign(ref) {
+			err = fmt.Errorf("%s: %w by another program's login", id, ErrTaken)
+			continue
+		}
+		err = k.Store.Update(ctx, ref, func(tx *sink.Tx) error { return tx.Received(c) })
+		if errors.Is(err, sink.ErrOtherAccount) {
+			continue
+		}
+		if m, ok := errors.AsType[*sink.MirrorError](err); ok {
+			k.Log.Warn("signed in, but the profile file could not be written", "profile", id, "err", m)
+			return sink.Profile{Ref: ref, Provider: c.Provider, Kind: c.Kind, Account: c.Account, Expires: c.Expires}, nil
+		}
+		if err != nil {
+			return sink.Profile{}, err
+		}
+		return k.Store.Profile(ref)
+	}
+	return sink.Profile{}, err
+}
+
+// candidates are the ids that a login may go by: the wanted one; else the one
+// that this account has already; else provider:email, or provider:default
+// without an e-mail; else one that only this account can have.
+func (k *Keeper) candidates(r LoginRequest, a sink.Account) []string {
+	if r.ProfileID != "" {
+		return []string{r.ProfileID}
+	}
+	var ids []string
+	for p, err := range k.Store.Profiles(r.Agent) {
+		if err == nil && p.Provider == r.Provider && a.ID != "" && p.Account.ID == a.ID {
+			ids = append(ids, p.ID)
+		}
+	}
+	name := a.Email
+	if name == "" {
+		name = "default"
+	}
+	ids = append(ids, r.Provider+":"+name)
+	if a.ID != "" {
+		ids = append(ids, r.Provider+":id-"+base64.RawURLEncoding.EncodeToString([]byte(a.ID)))
+	}
+	return ids
+}
+
+// AddToken saves a secret that cannot be renewed: a setup-token, an API key.
+// The zero expires means that none is known. The id is <provider>:manual unless
+// one is given. A login of another kind under that id is not overwritten.
+func (k *Keeper) AddToken(ctx context.Context, ref sink.Ref, kind sink.Kind, providerID string, s secret.Text, expires time.Time) (sink.Profile, error) {
+	if kind == sink.KindOAuth || s.Empty() {
+		return sink.Profile{}, fmt.Errorf("adding %s: a token or an API key is needed", ref.ID)
+	}
+	if ref.ID == "" {
+		ref.ID = providerID + ":manual"
+	}
+	if k.Store.Foreign(ref) {
+		return sink.Profile{}, fmt.Errorf("%s: %w by another program's login", ref.ID, ErrTaken)
+	}
+	err := k.Store.Update(ctx, ref, func(tx *sink.Tx) error {
+		if c, ok := tx.Current(); ok && (c.Kind != kind || c.Provider != providerID) {
+			return fmt.Errorf("%s: %w by a login of %s", ref.ID, ErrTaken, c.Provider)
+		}
+		return tx.Received(staticCredential(kind, providerID, s, k.now(), expires))
+	})
+	if err != nil {
+		return sink.Profile{}, err
+	}
+	return k.Store.Profile(ref)
+}
+
+// Logout removes a login from this machine. The provider is not told: its
+// tokens live on there until they expire.
+func (k *Keeper) Logout(ctx context.Context, ref sink.Ref) error {
+	return k.Store.Remove(ctx, ref, nil)
+}
