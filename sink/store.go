@@ -162,11 +162,11 @@ func (s *Store) Token(ctx context.Context, p Profile, margin time.Duration) (sec
 	if p.Generation == 0 || s.journalFile(p.at.place, p.at.key).exists() {
 		return secret.Text{}, ErrStale
 	}
-	if p.Kind != KindOAuth {
-		return s.staticSecret(ctx, p)
-	}
 	if !p.Expires.IsZero() && p.Expires.Sub(s.wall()) < margin {
 		return secret.Text{}, ErrStale
+	}
+	if p.Kind != KindOAuth {
+		return s.staticSecret(ctx, p)
 	}
 	b, err := s.secrets.Get(ctx, accessItem(p.at.key, p.Generation))
 	if absent(err) {
