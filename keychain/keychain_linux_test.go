@@ -12,14 +12,14 @@ import (
 )
 
 // service is a service name made of the test's.
-func service(t testing.TB) string {
-	t.Helper()
+func service(tb testing.TB) string {
+	tb.Helper()
 	name := strings.Map(func(r rune) rune {
 		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789", r) {
 			return r
 		}
 		return '-'
-	}, strings.ToLower(t.Name()))
+	}, strings.ToLower(tb.Name()))
 	return name[:min(len(name), 100)]
 }
 

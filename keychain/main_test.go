@@ -43,21 +43,21 @@ func run(m *testing.M) int {
 }
 
 // gnome gives the real keyring, unlocked.
-func gnome(t testing.TB) *session.Session {
-	t.Helper()
+func gnome(tb testing.TB) *session.Session {
+	tb.Helper()
 	if desktop == nil {
-		t.Skip("no keyring session: see the first line of the output")
+		tb.Skip("no keyring session: see the first line of the output")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := desktop.Unlock(ctx); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return desktop
 }
 
 // open gives a keychain on the session's bus, with a service of the test's own.
-func open(t testing.TB) *keychain.Keychain {
-	t.Helper()
-	return keychain.Open(keychain.Options{Service: service(t), Bus: desktop.Address()})
+func open(tb testing.TB) *keychain.Keychain {
+	tb.Helper()
+	return keychain.Open(keychain.Options{Service: service(tb), Bus: desktop.Address()})
 }

@@ -62,7 +62,7 @@ func redirectURI(r provider.Redirect, port int) string {
 func CheckBrowserURL(rawURL string) error {
 	const legal = "-._~:/?#[]@!$&()*+,;=%" // RFC 3986 without the apostrophe
 	odd := func(r rune) bool {
-		return r > 0x7e || !isAlphanumeric(byte(r)) && !strings.ContainsRune(legal, r)
+		return r > 0x7e || !isAlphanumeric(r) && !strings.ContainsRune(legal, r)
 	}
 	if len(rawURL) > maxURL || strings.ContainsFunc(rawURL, odd) {
 		return ErrBrowserURL
@@ -81,6 +81,6 @@ func CheckBrowserURL(rawURL string) error {
 	return ErrBrowserURL
 }
 
-func isAlphanumeric(b byte) bool {
-	return '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
+func isAlphanumeric(r rune) bool {
+	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 }

@@ -20,21 +20,21 @@ import (
 type Class int
 
 const (
-	// Ambiguous: the request may have been processed, and its answer is lost.
+	// Ambiguous means that the request may have been processed, and its answer is lost.
 	Ambiguous Class = iota
-	// NotSent: no byte of the request left this machine.
+	// NotSent means that no byte of the request left this machine.
 	NotSent
-	// Transient: the server refused for now and did not spend the token.
+	// Transient means that the server refused for now and did not spend the token.
 	Transient
-	// Contended: another request with the same token is being processed (Ory
+	// Contended means that another request with the same token is being processed (Ory
 	// fosite calls it invalid_request). Read again, try once more after 2 s.
 	Contended
-	// Doubtful: refused with a reason that is not in the table. Permanent when
+	// Doubtful means that it was refused with a reason that is not in the table. Permanent when
 	// it happens again at least 60 s later.
 	Doubtful
-	// Permanent: the token is dead.
+	// Permanent means that the token is dead.
 	Permanent
-	// Misconfigured: the client or the endpoint is wrong; the token is not
+	// Misconfigured means that the client or the endpoint is wrong; the token is not
 	// spent. Trying again is of no use until the provider entry changes.
 	Misconfigured
 )

@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -78,7 +79,7 @@ func TestLoginAndRefresh(t *testing.T) {
 func TestDenied(t *testing.T) {
 	s := startServer(t, oauthtest.Options{})
 	_, page, err := signIn(t, s, oauthtest.Browser{User: "ada", Deny: true})
-	if e, ok := err.(*oauth.Error); !ok || e.Code != "access_denied" || e.Class != oauth.Permanent {
+	if e, ok := errors.AsType[*oauth.Error](err); !ok || e.Code != "access_denied" || e.Class != oauth.Permanent {
 		t.Errorf("err = %v, want access_denied", err)
 	}
 	if page.URL[len(page.URL)-7:] != "/failed" {

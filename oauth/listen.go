@@ -52,7 +52,7 @@ func listen(ctx context.Context, r provider.Redirect) ([]net.Listener, int, erro
 			first = err
 		}
 	}
-	if errors.Is(first, addrInUse) {
+	if errors.Is(first, errAddrInUse) {
 		first = &PortError{Port: r.Ports[0], Holder: holder(r.Ports[0])}
 	}
 	return nil, r.Ports[0], first
@@ -97,7 +97,7 @@ func listenOn(ctx context.Context, host string, port int) ([]net.Listener, error
 			listeners = append(listeners, l)
 			continue
 		}
-		if len(listeners) > 0 && !errors.Is(err, addrInUse) {
+		if len(listeners) > 0 && !errors.Is(err, errAddrInUse) {
 			continue // no IPv6 here
 		}
 		closeAll(listeners)

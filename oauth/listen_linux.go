@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-const addrInUse = syscall.EADDRINUSE
+const errAddrInUse = syscall.EADDRINUSE
 
 // exclusive has nothing to do: Linux shares a port only between sockets that all
 // ask for it.

@@ -4,7 +4,7 @@ package oauth
 
 import "syscall"
 
-const addrInUse = syscall.EADDRINUSE
+const errAddrInUse = syscall.EADDRINUSE
 
 // exclusive has nothing to do: sharing a port needs both sides' consent here.
 func exclusive(_, _ string, _ syscall.RawConn) error { return nil }

@@ -2,7 +2,7 @@ package oauth
 
 import "syscall"
 
-const addrInUse = syscall.Errno(10048) // WSAEADDRINUSE
+const errAddrInUse = syscall.Errno(10048) // WSAEADDRINUSE
 
 // soExclusiveAddrUse is ~SO_REUSEADDR of winsock2.h.
 const soExclusiveAddrUse = ^syscall.SO_REUSEADDR

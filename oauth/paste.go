@@ -58,16 +58,17 @@ func pastedQuery(text, redirect string) (query url.Values, isResponse bool, err 
 	if rest, ok := strings.CutPrefix(redirect, "http://"); ok && strings.HasPrefix(text, rest) {
 		text = "http://" + text // address bars hide the scheme
 	}
-	raw, isURL := "", strings.Contains(text, "://")
-	if isURL {
+	var raw string
+	switch {
+	case strings.Contains(text, "://"):
 		var base string
 		base, raw, _ = strings.Cut(text, "?")
 		if base != redirect {
 			return nil, true, errPasteOrigin
 		}
-	} else if strings.HasPrefix(text, "?") || strings.Contains(text, "code=") || strings.Contains(text, "error=") {
+	case strings.HasPrefix(text, "?"), strings.Contains(text, "code="), strings.Contains(text, "error="):
 		raw = strings.TrimPrefix(text, "?")
-	} else {
+	default:
 		return nil, false, nil
 	}
 	raw, _, _ = strings.Cut(raw, "#") // a fragment is never an answer

@@ -145,7 +145,7 @@ func parseObject(b []byte) (object, error) {
 	if _, err := dec.Token(); err != nil {
 		return o, errMalformed
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // Token returns it bare
+	if _, err := dec.Token(); err != io.EOF {
 		return o, errMalformed
 	}
 	return o, nil

@@ -84,7 +84,7 @@ func seal(prev, next generation, withAccess bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(nil, nil, next.encodeReceived(withAccess), nil), nil
+	return aead.Seal(nil, nil, next.encodeReceived(withAccess), nil), nil //nolint:gosec // the AEAD makes its own random nonce
 }
 
 // unseal is the inverse of seal; errCorrupt if the box was not sealed for g
@@ -94,11 +94,11 @@ func unseal(prev generation, g uint64, box []byte) (generation, error) {
 	if err != nil {
 		return generation{}, err
 	}
-	clear, err := aead.Open(nil, nil, box, nil)
+	plain, err := aead.Open(nil, nil, box, nil)
 	if err != nil {
 		return generation{}, errCorrupt
 	}
-	next, err := decodeReceived(clear, prev.key)
+	next, err := decodeReceived(plain, prev.key)
 	if err != nil || next.g != g {
 		return generation{}, errCorrupt
 	}

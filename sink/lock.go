@@ -157,7 +157,7 @@ func busy(ctx context.Context, path string) error {
 	}
 }
 
-func jitter() time.Duration { return pollMin + rand.N(pollMax-pollMin) }
+func jitter() time.Duration { return pollMin + rand.N(pollMax-pollMin) } //nolint:gosec // no secret
 
 // bodyOffset leaves the first byte alone: on Windows it is the locked one, and
 // nobody else can read or write it.

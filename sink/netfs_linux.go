@@ -32,7 +32,7 @@ func checkLocal(dir string) error {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("looking at the file system of %s: %w", dir, err)
 	}
-	if name := remote(int64(uint32(st.Type))); name != "" { //nolint:gosec,unconvert // magic numbers are 32 bits; the field's type differs by architecture
+	if name := remote(int64(uint32(st.Type))); name != "" { //nolint:gosec // magic numbers are 32 bits; the field's type differs by architecture
 		return &UnsafeError{Path: dir, Reason: "lies on a network file system (" + name + "), where locks are not reliable", Hint: "keep your home folder's .local/state on a local disk"}
 	}
 	return nil

@@ -66,7 +66,7 @@ func TestACrashWhileSendingIsRemembered(t *testing.T) {
 			must(t, tx.Sending())
 		})
 	}
-	must(t, w.refresh("2", time.Hour))
+	must(t, w.refresh("2"))
 	err := w.open().Update(t.Context(), alice, func(tx *sink.Tx) error {
 		if in, ok := tx.Intent(); ok {
 			t.Errorf("after a commit the intent %+v is still there", in)
@@ -140,7 +140,7 @@ func TestAnAnswerWaitsForAKeychainThatTakesNothing(t *testing.T) {
 		w := newWorld(t)
 		w.login(credential("1", time.Hour))
 		w.keychain.SetFault(noSlotWrites)
-		if err := w.refresh("2", time.Hour); !errors.Is(err, sink.ErrNotSaved) {
+		if err := w.refresh("2"); !errors.Is(err, sink.ErrNotSaved) {
 			t.Fatalf("refresh = %v, want ErrNotSaved", err)
 		}
 		p, err := w.open().Profile(alice)
@@ -219,7 +219,7 @@ func TestARestoredBackupIsNotSent(t *testing.T) {
 	w := newWorld(t)
 	w.login(credential("1", time.Hour))
 	backup := w.keychain.Items()
-	must(t, w.refresh("2", time.Hour))
+	must(t, w.refresh("2"))
 	w.crash(func(tx *sink.Tx) {
 		must(t, tx.Sending())
 		must(t, tx.Received(credential("3", time.Hour)))
@@ -250,7 +250,7 @@ func TestADamagedJournalIsSetAsideAndTheSlotsDecide(t *testing.T) {
 			t.Errorf("the damaged journal was not kept: %v", err)
 		}
 	}
-	must(t, w.refresh("2", time.Hour))
+	must(t, w.refresh("2"))
 	if _, err := os.Stat(path + ".bad"); err == nil {
 		t.Error("a commit does not remove the damaged journal")
 	}

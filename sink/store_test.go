@@ -52,12 +52,12 @@ func (w *world) login(c sink.Credential) {
 }
 
 // refresh is what a keeper does, with a server that always answers.
-func (w *world) refresh(n string, life time.Duration) error {
+func (w *world) refresh(n string) error {
 	return w.open().Update(w.t.Context(), alice, func(tx *sink.Tx) error {
 		if err := tx.Sending(); err != nil {
 			return err
 		}
-		return tx.Received(credential(n, life))
+		return tx.Received(credential(n, time.Hour))
 	})
 }
 
@@ -122,7 +122,7 @@ func TestALoginCanBeUsedAndRenewed(t *testing.T) {
 		t.Errorf("token after login = %q, want access-1", got)
 	}
 	for _, n := range []string{"2", "3", "4"} {
-		if err := w.refresh(n, time.Hour); err != nil {
+		if err := w.refresh(n); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.token(); got != "access-"+n {
@@ -230,7 +230,7 @@ func TestAMovedRootKeepsItsLogins(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.dir = to
-	if err := w.refresh("2", time.Hour); err != nil {
+	if err := w.refresh("2"); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.token(); got != "access-2" {
@@ -296,7 +296,7 @@ func TestAnotherAccountNeverOverwritesALogin(t *testing.T) {
 func TestRemoveLeavesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.login(credential("1", time.Hour))
-	if err := w.refresh("2", time.Hour); err != nil {
+	if err := w.refresh("2"); err != nil {
 		t.Fatal(err)
 	}
 	revoked := ""

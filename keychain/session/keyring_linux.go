@@ -30,7 +30,7 @@ func (s *Session) startKeyring(ctx context.Context, args ...string) error {
 	if setpriv, err := exec.LookPath("setpriv"); err == nil {
 		args = append([]string{setpriv, "--no-new-privs", "--"}, args...)
 	}
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // our own words; it lives as long as the session
 	cmd.Env = s.daemonEnv()
 	cmd.Stdin = strings.NewReader(s.password) // no newline: it would count
 	watch, err := s.watchName(ctx)

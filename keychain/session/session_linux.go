@@ -130,7 +130,7 @@ func (s *Session) startBus(ctx context.Context) error {
 		return err
 	}
 	defer ready.Close()
-	cmd := exec.Command(daemonName, "--config-file="+config, "--nofork", "--nopidfile", "--print-address=3")
+	cmd := exec.Command(daemonName, "--config-file="+config, "--nofork", "--nopidfile", "--print-address=3") //nolint:gosec,noctx // a file of our own; it lives as long as the session
 	cmd.Env = s.daemonEnv()
 	cmd.ExtraFiles = []*os.File{out}
 	s.bus, err = s.nursery.start(cmd, filepath.Join(s.dir, "bus.log"))
