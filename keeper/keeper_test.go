@@ -205,6 +205,7 @@ func TestALoginIsPasted(t *testing.T) {
 
 // redirect is where the server would send a browser, which stays.
 func redirect(t *testing.T, url string) string {
+	t.Helper()
 	c := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := c.Get(url)
 	if err != nil {

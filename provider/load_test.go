@@ -83,7 +83,7 @@ func TestLoadNamesTheFault(t *testing.T) {
 		line           int
 		field, problem string
 	}{
-		{"unknown member", `"name": "Acme"`, `"name": "Acme", "nmae": 1`, 4, "nmae", "not a member"},
+		{"unknown member", `"name": "Acme"`, `"name": "Acme", "nome": 1`, 4, "nome", "not a member"},
 		{"unknown nested member", `"client_id": "abc"`, `"client_secret": "abc"`, 11, "oauth.client_secret", "not a member"},
 		{"unknown member of redirect", `"path": "/cb"`, `"path": "/cb", "pth": 1`, 14, "oauth.redirect.pth", "not a member"},
 		{"other case", `"id"`, `"ID"`, 3, "ID", "not a member"},

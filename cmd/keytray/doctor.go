@@ -26,7 +26,7 @@ func (a *app) doctorCommand() *cobra.Command {
 // doctor prints one line per check. It fails when something is wrong and was
 // not mended.
 func (a *app) doctor(ctx context.Context, fix bool) error {
-	k, err := a.keeper(true, false)
+	k, err := a.keeper(true)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (a *app) authLoginCommand() *cobra.Command {
 
 // login signs in and prints the profile's id.
 func (a *app) login(ctx context.Context, s signIn) error {
-	k, err := a.keeper(true, false)
+	k, err := a.keeper(true)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (a *app) openBrowser(url string) {
 func (a *app) pasted() (lines <-chan string, restore func()) {
 	c := make(chan string)
 	if f, ok := a.sys.stdin.(*os.File); ok && isTerminal(f) {
-		fd := int(f.Fd()) //nolint:gosec // a file descriptor fits an int
+		fd := int(f.Fd())
 		state, err := term.GetState(fd)
 		if err != nil {
 			return nil, func() {}

@@ -17,7 +17,7 @@ The provider is not told: tokens that were handed out live until they expire,
 and the session on the provider's side can be ended on its account page.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			k, err := a.keeper(true, false)
+			k, err := a.keeper(true)
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,8 +38,8 @@ type system struct {
 
 // getenv is os.Getenv on what main found.
 func (s system) getenv(name string) string {
-	for i := len(s.environ) - 1; i >= 0; i-- {
-		if k, v, ok := strings.Cut(s.environ[i], "="); ok && k == name {
+	for _, entry := range slices.Backward(s.environ) {
+		if k, v, ok := strings.Cut(entry, "="); ok && k == name {
 			return v
 		}
 	}
@@ -54,7 +55,7 @@ type app struct {
 
 func run(ctx context.Context, sys system) int {
 	a := &app{sys: sys}
-	cmd := a.command()
+	cmd := a.command() //nolint:contextcheck // cobra hands ctx to the command it runs
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
 		return exitDone
@@ -190,9 +191,10 @@ func (a *app) checkSudo(home string) error {
 	return &hintedError{errors.New("running as root in another user's home would spoil their files"), "run keytray without sudo"}
 }
 
-// keeper opens the store, with the keychain behind it, and the providers. Only
-// an act of the person in front of us may prompt.
-func (a *app) keeper(loud, prompt bool) (*keeper.Keeper, error) {
+// keeper opens the store, with a keychain behind it that asks nobody, and the
+// providers. With loud it says on stderr when another root than the expected
+// one is used.
+func (a *app) keeper(loud bool) (*keeper.Keeper, error) {
 	if err := sink.CheckAgent(a.agent); err != nil {
 		return nil, &usageError{err, "keytray --help"}
 	}
@@ -210,7 +212,7 @@ func (a *app) keeper(loud, prompt bool) (*keeper.Keeper, error) {
 	}
 	place := filepath.Join(a.fixedStateHome(home), "keytray", "locks")
 	return &keeper.Keeper{
-		Store:     sink.Open(root.Dir, place, a.keychain(prompt)),
+		Store:     sink.Open(root.Dir, place, a.keychain(false)),
 		Client:    &oauth.Client{},
 		Providers: catalog,
 		Log:       a.sys.log,
@@ -241,5 +243,5 @@ func (a *app) attended() bool { return isTerminal(a.sys.stdin) && isTerminal(a.s
 
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor fits an int
+	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -36,7 +36,7 @@ asked, so this works while it is locked.`,
 }
 
 func (a *app) status(ctx context.Context, asJSON bool) error {
-	k, err := a.keeper(true, false)
+	k, err := a.keeper(true)
 	if err != nil {
 		return err
 	}

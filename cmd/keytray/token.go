@@ -86,7 +86,7 @@ func (a *app) handOut(ctx context.Context, args []string, o output) error {
 	if err := o.check(isTerminal(a.sys.stdout)); err != nil {
 		return err
 	}
-	k, err := a.keeper(false, false)
+	k, err := a.keeper(false)
 	if err != nil {
 		return err
 	}
