@@ -1,0 +1,159 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/keytray/keytray/keychain/session"
+	"github.com/keytray/keytray/oauth/oauthtest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"keytray": main})
+}
+
+// TestScripts runs the command as people do: real processes, for each script a
+// real keyring in a session of its own, and an authorization server of ours on
+// a real socket.
+func TestScripts(t *testing.T) {
+	requireSession(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		Setup:               setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"signin":   signin,
+			"lifetime": lifetime,
+			"server":   serverSaw,
+			"lock":     lock,
+			"unlock":   unlock,
+		},
+	})
+}
+
+// requireSession skips where a program is missing, which only a person's
+// machine may lack.
+func requireSession(t *testing.T) {
+	t.Helper()
+	s, err := session.Start(t.Context(), t.TempDir())
+	if _, missing := errors.AsType[*session.MissingError](err); missing && os.Getenv("CI") != "true" {
+		t.Skipf("no keyring to test with: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Close()
+}
+
+// setup gives each script a session, a home, a server and the provider "demo"
+// that names it. Its access tokens live an hour.
+func setup(e *testscript.Env) error {
+	desk, err := session.Start(context.Background(), filepath.Join(e.WorkDir, "session"))
+	if err != nil {
+		return err
+	}
+	e.Defer(func() { _ = desk.Close() })
+	e.Values["desk"] = desk
+	e.Vars = append(e.Vars, desk.Env()...)
+	home := filepath.Join(e.WorkDir, "home")
+	root := filepath.Join(home, ".local", "state", "keytray")
+	if err := os.MkdirAll(filepath.Join(root, "providers"), 0o700); err != nil {
+		return err
+	}
+	e.Setenv("HOME", home)
+	e.Setenv("ROOT", root)
+	e.Setenv("MIRROR", filepath.Join(root, "agents", "main", "agent", "auth-profiles.json"))
+	server := oauthtest.New(oauthtest.Options{})
+	if err := server.Start(context.Background(), "127.0.0.1:0"); err != nil {
+		return err
+	}
+	e.Defer(func() { _ = server.Close() })
+	e.Values["server"] = server
+	f, err := os.Create(filepath.Join(root, "providers", "demo.json"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(server.WriteProvider(f), f.Close())
+}
+
+func lock(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(ts.Value("desk").(*session.Session).Lock(context.Background()))
+}
+
+func unlock(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(ts.Value("desk").(*session.Session).Unlock(context.Background()))
+}
+
+func server(ts *testscript.TestScript) *oauthtest.Server {
+	return ts.Value("server").(*oauthtest.Server)
+}
+
+var address = regexp.MustCompile(`https?://\S+`)
+
+// signin USER ARGS... runs "keytray ARGS..." and signs in as USER on the page
+// that it names. What the command prints follows in stdout and stderr.
+func signin(ts *testscript.TestScript, neg bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	path := ""
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if p := filepath.Join(dir, "keytray"); path == "" && exists(p) {
+			path = p
+		}
+	}
+	cmd := exec.CommandContext(ctx, path, args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"HOME", "PATH", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	cmd.Stdout = ts.Stdout()
+	stderr, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	opened := false
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		fmt.Fprintln(ts.Stderr(), lines.Text())
+		if url := address.FindString(lines.Text()); url != "" && !opened {
+			opened = true
+			go func() { _, _ = oauthtest.Browser{User: args[0]}.Open(ctx, url) }()
+		}
+	}
+	if err := cmd.Wait(); (err != nil) != neg {
+		ts.Fatalf("keytray %v: %v", args[1:], err)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// lifetime D sets that of access tokens issued from now on.
+func lifetime(ts *testscript.TestScript, _ bool, args []string) {
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	server(ts).SetLifetime(d)
+}
+
+// server N refreshes checks how many the server has seen, and that none came
+// with a spent token.
+func serverSaw(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if st := server(ts).Stats(); st.Refreshes != want || st.Reuses != 0 {
+		ts.Fatalf("the server saw %+v, want %d refreshes and no reuse", st, want)
+	}
+}
