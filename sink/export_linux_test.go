@@ -1,0 +1,3 @@
+package sink
+
+func startTimeOf(pid int) uint64 { return startTime(pid) }
