@@ -146,6 +146,26 @@ func TestAFIFODoesNotHang(t *testing.T) {
 	}
 }
 
+// Another program writes its own login under an id of ours: ours lives on in
+// the keychain, theirs in the file.
+func TestAnEntryThatBecameForeignIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	w.login(credential("1", time.Hour))
+	theirs := `{"profiles": {"` + alice.ID + `": {"type": "oauth", "provider": "acme", "refresh": "theirs"}}}`
+	w.writeMirror(theirs)
+	err := w.refresh("2")
+	if _, ok := errors.AsType[*sink.MirrorError](err); !ok {
+		t.Errorf("refresh = %v, want a MirrorError", err)
+	}
+	if got := w.files()[w.mirror()]; got != theirs {
+		t.Errorf("the file was changed to %s", got)
+	}
+	must(t, os.Remove(w.mirror()))
+	if c, _ := w.current(); c.Refresh.Reveal() != "refresh-2" {
+		t.Errorf("the login is %q, want refresh-2", c.Refresh.Reveal())
+	}
+}
+
 // A killed writer leaves its half-written file; the next one clears it away.
 func TestLeftoversOfAKilledWriterGo(t *testing.T) {
 	w := newWorld(t)
