@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/keytray/keytray/provider"
@@ -18,6 +19,13 @@ const (
 	maxSends   = 6
 	backoffMin = 30 * time.Second
 	backoffMax = 15 * time.Minute
+	retryMin   = 2 * time.Second
+	// leastPause lies between any two requests for one login, usualPause between
+	// those that nobody waits for.
+	leastPause = 2 * time.Second
+	usualPause = 30 * time.Second
+	// doubtful refusals this far apart are taken at their word.
+	secondStrike = time.Minute
 )
 
 // verdict is what to do about a refresh token that may have been spent already.
@@ -57,10 +65,39 @@ func resend(policy provider.Policy, in sink.Intent, now time.Time, left time.Dur
 }
 
 // backoff is the pause after the n-th resend, from 0.
-func backoff(n int) time.Duration {
-	d := backoffMin
+func backoff(n int) time.Duration { return doubled(backoffMin, n) }
+
+// retry is the pause after the n-th failure in a row, from 0, give or take half.
+func retry(n int) time.Duration {
+	d := doubled(retryMin, n)
+	return d/2 + rand.N(d)
+}
+
+func doubled(d time.Duration, n int) time.Duration {
 	for range n {
 		d = min(2*d, backoffMax)
 	}
 	return d
+}
+
+// early reports whether it is too early for another request, and says until
+// when. usable says that the old access token still lives; asked that a person
+// wants the request now, who waits for nothing but the least pause.
+func early(p sink.Pace, c sink.Credential, now time.Time, usable, asked bool) (until time.Time, yes bool) {
+	last := p.Last
+	if c.Minted.After(last) {
+		last = c.Minted
+	}
+	until = last.Add(leastPause)
+	if !asked && p.Next.After(until) {
+		until = p.Next
+	}
+	if calm := last.Add(sink.Margin(c.Minted, c.Expires, usualPause)); !asked && usable && calm.After(until) {
+		until = calm
+	}
+	// A time far in the future is a clock that was set back: it means nothing.
+	if until.Sub(now) > time.Hour+backoffMax {
+		return time.Time{}, false
+	}
+	return until, now.Before(until)
 }

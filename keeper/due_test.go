@@ -51,3 +51,45 @@ func TestBackoffGrowsToItsCap(t *testing.T) {
 		}
 	}
 }
+
+func TestEarly(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	long := sink.Credential{Minted: ago(time.Hour), Expires: now.Add(time.Hour)}
+	young := sink.Credential{Minted: ago(10 * time.Second), Expires: now.Add(time.Hour)}
+	short := sink.Credential{Minted: ago(11 * time.Second), Expires: now.Add(9 * time.Second)}
+	newborn := sink.Credential{Minted: ago(time.Second), Expires: now.Add(time.Hour)}
+	for _, c := range []struct {
+		name          string
+		pace          sink.Pace
+		cred          sink.Credential
+		usable, asked bool
+		want          time.Duration // until when from now; 0 is not too early
+	}{
+		{name: "nothing happened", cred: long, usable: true},
+		{name: "renewed a moment ago", cred: young, usable: true, want: 20 * time.Second},
+		{name: "renewed a moment ago, and dead", cred: young},
+		{name: "a person asks", cred: young, usable: true, asked: true},
+		{name: "nobody sends twice in 2 s", cred: newborn, asked: true, want: time.Second},
+		{name: "half of a short life", cred: short, usable: true},
+		{name: "backoff", pace: sink.Pace{Failures: 3, Last: ago(time.Minute), Next: now.Add(8 * time.Second)}, cred: long, want: 8 * time.Second},
+		{name: "backoff, and a person asks", pace: sink.Pace{Failures: 3, Last: ago(time.Minute), Next: now.Add(8 * time.Second)}, cred: long, asked: true},
+		{name: "sent a moment ago", pace: sink.Pace{Last: ago(time.Second)}, cred: long, asked: true, want: time.Second},
+		{name: "the clock was set back a year", pace: sink.Pace{Last: now.AddDate(1, 0, 0), Next: now.AddDate(1, 0, 0)}, cred: long, usable: true},
+	} {
+		until, yes := early(c.pace, c.cred, now, c.usable, c.asked)
+		if yes != (c.want > 0) || (yes && until.Sub(now) != c.want) {
+			t.Errorf("%s: until %v, %v, want %v", c.name, until.Sub(now), yes, c.want)
+		}
+	}
+}
+
+func TestRetryGrowsWithJitter(t *testing.T) {
+	for n, mean := range map[int]time.Duration{0: 2 * time.Second, 1: 4 * time.Second, 5: 64 * time.Second, 20: 15 * time.Minute} {
+		for range 100 {
+			if d := retry(n); d < mean/2 || d > mean*3/2 {
+				t.Errorf("retry(%d) = %v, want %v give or take half", n, d, mean)
+			}
+		}
+	}
+}

@@ -1,12 +1,14 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
@@ -115,31 +117,73 @@ func (k *Keeper) fallback(c sink.Credential, ref sink.Ref, now time.Time, d dema
 	return c, nil
 }
 
-// spend sends the refresh token, at most once, and hands the answer to tx
-// before it looks at it.
+// spend renews c by its refresh token, if that may be sent now.
 func (k *Keeper) spend(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sink.Credential, d demand) (sink.Credential, error) {
 	p, err := k.oauthProvider(c.Provider)
 	if err != nil {
 		return c, err
 	}
-	if p.TokenEndpoint != c.Pin.TokenEndpoint || p.ClientID != c.Pin.Client {
-		return c, fmt.Errorf("%s: %w", ref.ID, ErrPinned)
-	}
-	if state, reason := tx.Standing(); state == sink.StateNeedsLogin {
-		return c, &LoginRequiredError{ref, c.Provider, reason}
-	}
-	in, _ := tx.Intent()
-	switch resend(p.Policy, in, k.now(), c.Expires.Sub(k.now()), d.asked) {
-	case wait:
-		return c, fmt.Errorf("renewing %s: %w: an earlier request got no answer", ref.ID, ErrLater)
-	case giveUp:
-		tx.Mark(sink.StateNeedsLogin, "lost_response")
-		return c, &LoginRequiredError{ref, c.Provider, "lost_response"}
-	case send:
-	}
-	if err := context.Cause(ctx); err != nil {
+	if err := k.permitted(ctx, tx, ref, c, p, d); err != nil {
 		return c, err
 	}
+	renewed, err := k.send(ctx, tx, ref, c, p)
+	e, ok := errors.AsType[*oauth.Error](err)
+	if !ok || (e.Class != oauth.Permanent && e.Class != oauth.Contended) {
+		return renewed, err
+	}
+	// Perhaps somebody replaced the login without taking our lock.
+	changed, reloadErr := tx.Reload(ctx)
+	if reloadErr != nil {
+		return c, reloadErr
+	}
+	if e.Class == oauth.Contended {
+		<-time.After(leastPause) // the server asks for another try
+	} else if !changed {
+		return c, err
+	}
+	c, _ = tx.Current()
+	return k.send(ctx, tx, ref, c, p)
+}
+
+// permitted answers whether the refresh token may be sent: to this server, in
+// its state, at this time.
+func (k *Keeper) permitted(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sink.Credential, p provider.OAuth, d demand) error {
+	if p.TokenEndpoint != c.Pin.TokenEndpoint || p.ClientID != c.Pin.Client {
+		return fmt.Errorf("%s: %w", ref.ID, ErrPinned)
+	}
+	if state, reason := tx.Standing(); state == sink.StateNeedsLogin {
+		return &LoginRequiredError{ref, c.Provider, reason}
+	}
+	now := k.now()
+	in, _ := tx.Intent()
+	switch resend(p.Policy, in, now, c.Expires.Sub(now), d.asked) {
+	case wait:
+		return fmt.Errorf("renewing %s: %w: an earlier request got no answer", ref.ID, ErrLater)
+	case giveUp:
+		tx.Mark(sink.StateNeedsLogin, "lost_response", time.Time{})
+		return &LoginRequiredError{ref, c.Provider, "lost_response"}
+	case send:
+	}
+	usable := d.ttl == 0 && c.Fresh(now, time.Second)
+	until, yes := early(tx.Pace(), c, now, usable, d.asked)
+	if !yes {
+		return context.Cause(ctx)
+	}
+	if until.Sub(now) > leastPause {
+		return fmt.Errorf("renewing %s: %w: the next try is at %s", ref.ID, ErrLater, until.Local().Format(time.TimeOnly))
+	}
+	select {
+	case <-time.After(until.Sub(now)):
+		return context.Cause(ctx)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// send sends the refresh token, once, and hands the answer to tx before it
+// looks at it.
+func (k *Keeper) send(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sink.Credential, p provider.OAuth) (sink.Credential, error) {
+	before, _ := tx.Intent()
 	if err := tx.Sending(); err != nil {
 		return c, err
 	}
@@ -150,7 +194,7 @@ func (k *Keeper) spend(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sink.Cr
 	if err == nil || !t.Refresh.Empty() {
 		return k.received(tx, ref, c, t, minted, err)
 	}
-	return c, k.refused(tx, ref, c, err, in)
+	return c, k.refused(tx, ref, c, err, before)
 }
 
 // received saves an answer, and only then judges it.
@@ -163,7 +207,7 @@ func (k *Keeper) received(tx *sink.Tx, ref sink.Ref, old sink.Credential, t oaut
 		return old, fmt.Errorf("renewing %s: %w: %w", ref.ID, ErrLater, tokenErr)
 	}
 	if id := t.Account.ID; id != "" && old.Account.ID != "" && id != old.Account.ID {
-		tx.Mark(sink.StateNeedsLogin, "account_changed")
+		tx.Mark(sink.StateNeedsLogin, "account_changed", time.Time{})
 		return old, &LoginRequiredError{ref, old.Provider, "account_changed"}
 	}
 	return c, nil
@@ -188,32 +232,62 @@ func merge(old sink.Credential, t oauth.Token, minted time.Time) sink.Credential
 	return c
 }
 
-// refused declares what an error means for the refresh token that was sent.
+// refused declares what an error means for the refresh token that was sent, and
+// when to try again. The error it returns still tells its class.
 func (k *Keeper) refused(tx *sink.Tx, ref sink.Ref, c sink.Credential, err error, before sink.Intent) error {
 	e, ok := errors.AsType[*oauth.Error](err)
-	if !ok || e.Class == oauth.Ambiguous {
-		tx.Outcome(sink.Ambiguous)
-		return fmt.Errorf("renewing %s: %w: %w", ref.ID, ErrLater, err)
+	if !ok {
+		e = &oauth.Error{Class: oauth.Ambiguous}
+	}
+	now, pace := k.now(), tx.Pace()
+	pace.Last = now
+	if e.Class == oauth.Doubtful && !pace.Doubt.IsZero() && now.Sub(pace.Doubt) >= secondStrike {
+		e.Class = oauth.Permanent
 	}
 	switch e.Class {
 	case oauth.NotSent:
 		tx.Outcome(sink.NotSent)
-	case oauth.Permanent:
-		tx.Outcome(sink.Rejected)
-		reason := e.Code
-		if before.Attempt > 0 {
-			reason = "lost_response"
-		}
-		tx.Mark(sink.StateNeedsLogin, reason)
-		return &LoginRequiredError{ref, c.Provider, reason}
-	case oauth.Misconfigured:
-		tx.Outcome(sink.Rejected)
-		return fmt.Errorf("renewing %s: %w: %w", ref.ID, ErrMisconfigured, err)
+	case oauth.Ambiguous:
+		tx.Outcome(sink.Ambiguous)
 	default:
 		tx.Outcome(sink.Rejected)
 	}
+	switch e.Class {
+	case oauth.Permanent:
+		return k.dead(tx, ref, c, e, err, before)
+	case oauth.Misconfigured:
+		tx.Mark(sink.StateMisconfigured, word(e.Code), time.Time{})
+		return fmt.Errorf("renewing %s: %w: %w", ref.ID, ErrMisconfigured, err)
+	case oauth.Doubtful:
+		if pace.Doubt.IsZero() {
+			pace.Doubt = now
+		}
+	}
+	pace.Next = now.Add(max(retry(pace.Failures), e.RetryAfter))
+	pace.Failures++
+	tx.Mark(sink.StateRetrying, e.Class.String(), pace.Next)
+	if paceErr := tx.SetPace(pace); paceErr != nil {
+		k.Log.Debug("the pause before the next try is not remembered", "profile", ref.ID, "err", paceErr)
+	}
 	return fmt.Errorf("renewing %s: %w: %w", ref.ID, ErrLater, err)
 }
+
+// dead marks a refresh token that the server will never take again. That it was
+// used by another program is said only when no answer of our own got lost.
+func (k *Keeper) dead(tx *sink.Tx, ref sink.Ref, c sink.Credential, e *oauth.Error, err error, before sink.Intent) error {
+	reason := word(e.Code)
+	switch {
+	case before.Attempt > 0:
+		reason = "lost_response"
+	case e.Code == "refresh_token_reused":
+		reason = "used_elsewhere"
+	}
+	tx.Mark(sink.StateNeedsLogin, reason, time.Time{})
+	return errors.Join(&LoginRequiredError{ref, c.Provider, reason}, err)
+}
+
+// word is a server's code, or ours where it gave none.
+func word(code string) string { return cmp.Or(code, "refused") }
 
 // newCredential is a first login.
 func newCredential(providerID string, pin sink.Pin, t oauth.Token, minted time.Time) sink.Credential {

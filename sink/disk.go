@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // UnsafeError is a file or folder that is not as Keytray must have it: not
@@ -15,6 +14,45 @@ import (
 type UnsafeError struct{ Path, Reason, Hint string }
 
 func (e *UnsafeError) Error() string { return e.Path + " " + e.Reason }
+
+// Disk is where journals and mirrors lie. The real one is [RealDisk]; there is
+// another for simulation. What Replace, Fill and Remove did when they returned
+// nil survives a loss of power.
+type Disk interface {
+	// Prepare makes the folder base, which may be a link, and the real folders
+	// below it, and refuses any that others could write.
+	Prepare(base string, below ...string) error
+	// Read returns a whole file of at most limit bytes; fs.ErrNotExist if there
+	// is none.
+	Read(path string, limit int64) ([]byte, error)
+	// Replace puts b in place of path: the old or the new content, never part of
+	// either. The caller holds the lock under which path is written.
+	Replace(path string, b []byte) error
+	// Reserve makes path a file of size bytes that really lie on the disk.
+	Reserve(path string, size int) error
+	// Fill writes b into the room of reserved and renames it to path, asking the
+	// disk for no more room.
+	Fill(reserved, path string, b []byte) error
+	// Remove removes what is there of paths, all in one folder.
+	Remove(paths ...string) error
+}
+
+// RealDisk is the file system.
+type RealDisk struct{}
+
+// Prepare implements [Disk].
+func (RealDisk) Prepare(base string, below ...string) error {
+	if err := ensureDir(base); err != nil {
+		return err
+	}
+	for _, name := range below {
+		base = filepath.Join(base, name)
+		if err := ensureRealDir(base); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // ensureDir makes dir and its parents, 0700, and checks dir itself: a folder,
 // ours, writable by nobody else. It may be a link.
@@ -56,9 +94,9 @@ func checkRegular(path string, fi fs.FileInfo) error {
 	return checkOwner(path, fi)
 }
 
-// readFile reads a whole file of at most limit bytes through a handle that is
-// known to be a plain file of ours. A missing file is fs.ErrNotExist.
-func readFile(path string, limit int64) ([]byte, error) {
+// Read implements [Disk]. It reads through a handle that is known to be a plain
+// file of ours, and never waits on a FIFO.
+func (RealDisk) Read(path string, limit int64) ([]byte, error) {
 	fi, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -84,47 +122,35 @@ func readFile(path string, limit int64) ([]byte, error) {
 	return b, nil
 }
 
-func fileExists(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// replaceFile puts b in place of path so that a crash leaves the old file or
-// the new one: a new file, fsync, rename, fsync of the folder. A link or a
-// special file in its place is refused.
-func replaceFile(path string, b []byte) error {
+// Replace implements [Disk] by a new file, fsync, rename, and fsync of the
+// folder. A link or a special file in its place is refused.
+func (RealDisk) Replace(path string, b []byte) error {
 	if fi, err := os.Lstat(path); err == nil {
 		if err := checkRegular(path, fi); err != nil {
 			return err
 		}
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix(path)+"*") // O_EXCL, 0600
+	// One name is enough, and clears away what a killed writer left.
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+	f, err := create(temp)
 	if err != nil {
 		return err
 	}
 	if err := writeSynced(f, b); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, os.Remove(temp))
 	}
-	if err := rename(f.Name(), path); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+	if err := rename(temp, path); err != nil {
+		return errors.Join(err, os.Remove(temp))
 	}
 	return syncDir(filepath.Dir(path))
 }
 
-func tempPrefix(path string) string { return "." + filepath.Base(path) + ".tmp-" }
-
-// sweepTemps removes what a killed writer of path left behind. The caller holds
-// the lock under which path is written.
-func sweepTemps(path string) {
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		return
+// create makes a new file of ours, in place of whatever had its name.
+func create(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), tempPrefix(path)) {
-			_ = os.Remove(filepath.Join(filepath.Dir(path), e.Name())) // the next sweep tries again
-		}
-	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|openNoFollow, 0o600)
 }
 
 func writeSynced(f *os.File, b []byte) error {
@@ -135,12 +161,9 @@ func writeSynced(f *os.File, b []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// reserveFile makes path a file of size bytes that really lie on the disk.
-func reserveFile(path string, size int) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|openNoFollow, 0o600)
+// Reserve implements [Disk].
+func (RealDisk) Reserve(path string, size int) error {
+	f, err := create(path)
 	if err != nil {
 		return err
 	}
@@ -150,12 +173,8 @@ func reserveFile(path string, size int) error {
 	return nil
 }
 
-// fillReserved writes b into the room of reserved and renames it to path. No
-// new room is asked of the disk.
-func fillReserved(reserved, path string, b []byte) error {
-	if len(b) > journalSize {
-		return fmt.Errorf("%d bytes do not fit the reserved %d", len(b), journalSize)
-	}
+// Fill implements [Disk].
+func (RealDisk) Fill(reserved, path string, b []byte) error {
 	f, err := os.OpenFile(reserved, os.O_WRONLY|openNoFollow, 0o600)
 	if err != nil {
 		return err
@@ -176,9 +195,8 @@ func fillReserved(reserved, path string, b []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// removeFiles removes what is there of paths, all in one folder, and makes the
-// removal durable.
-func removeFiles(paths ...string) error {
+// Remove implements [Disk].
+func (RealDisk) Remove(paths ...string) error {
 	for _, p := range paths {
 		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -187,9 +205,7 @@ func removeFiles(paths ...string) error {
 	return syncDir(filepath.Dir(paths[0]))
 }
 
-func renameFile(from, to string) error {
-	if err := rename(from, to); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(to))
+func fileExists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }

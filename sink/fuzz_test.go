@@ -46,7 +46,7 @@ func FuzzAccessRecord(f *testing.F) {
 }
 
 func FuzzJournal(f *testing.F) {
-	f.Add(journal{Phase: phaseSending, G: 4, FP: "00", Attempt: 1, Process: process{PID: 1}}.encode())
+	f.Add(journal{Phase: phaseSending, G: 4, FP: "00", Attempt: 1, Process: Process{PID: 1}}.encode())
 	f.Add(journal{Phase: phaseReceived, G: 4, Box: []byte("x")}.encode())
 	f.Add(journal{Phase: phaseLogout, Epoch: 2}.encode())
 	prev := fuzzGeneration(3)

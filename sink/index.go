@@ -68,7 +68,7 @@ func (s *Store) ensureRoot(ctx context.Context) (rootRecord, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return r, err
 	}
-	if err := ensureDir(s.dir); err != nil {
+	if err := s.disk.Prepare(s.dir); err != nil {
 		return rootRecord{}, err
 	}
 	unlock, err := s.lockRoot(ctx)

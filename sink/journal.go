@@ -39,7 +39,7 @@ type journal struct {
 	Wall    int64  `json:"wall,omitempty"`
 	Last    int64  `json:"last,omitempty"`
 	// Process is the one at work.
-	Process process `json:"process,omitzero"`
+	Process Process `json:"process,omitzero"`
 	Epoch   uint64  `json:"epoch,omitempty"`
 	// Box is the sealed next generation.
 	Box []byte `json:"box,omitempty"`
@@ -120,18 +120,24 @@ func journalAEAD(jk secret.Text, key string, g uint64) (cipher.AEAD, error) {
 }
 
 // journalFile is the journal of one profile on disk.
-type journalFile struct{ path string }
-
-func (s *Store) journalFile(place, key string) journalFile {
-	return journalFile{filepath.Join(place, key+".journal")}
+type journalFile struct {
+	disk Disk
+	path string
 }
 
-func (f journalFile) reserve() string { return f.path + ".next" }
+func (s *Store) journalFile(place, key string) journalFile {
+	return journalFile{s.disk, filepath.Join(place, key+".journal")}
+}
+
+// next is the room reserved for the answer; bad is a journal that could not be
+// used, set aside for a person to look at until the next commit.
+func (f journalFile) next() string { return f.path + ".next" }
+func (f journalFile) bad() string  { return f.path + ".bad" }
 
 // read returns nil if there is no journal, and errCorrupt if there is one that
 // makes no sense.
 func (f journalFile) read() (*journal, error) {
-	b, err := readFile(f.path, journalSize)
+	b, err := f.disk.Read(f.path, journalSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // no journal is the ordinary state
 	}
@@ -145,24 +151,24 @@ func (f journalFile) read() (*journal, error) {
 	return &j, nil
 }
 
-// exists is what the fast read asks.
-func (f journalFile) exists() bool { return fileExists(f.path) }
+// exists is what the fast read asks. A journal that cannot be read is one.
+func (f journalFile) exists() bool {
+	_, err := f.disk.Read(f.path, journalSize)
+	return !errors.Is(err, fs.ErrNotExist)
+}
 
 // intend makes the intent durable, after reserving the room that the answer
 // will need. When it fails nothing may be sent.
 func (f journalFile) intend(j journal) error {
-	if err := reserveFile(f.reserve(), journalSize); err != nil {
+	if err := f.disk.Reserve(f.next(), journalSize); err != nil {
 		return fmt.Errorf("reserving room for the journal: %w", err)
 	}
-	if err := replaceFile(f.path, j.encode()); err != nil {
-		return fmt.Errorf("writing the journal: %w", err)
-	}
-	return nil
+	return f.write(j)
 }
 
 // receive makes the answer durable in the room reserved by intend.
 func (f journalFile) receive(j journal) error {
-	if err := fillReserved(f.reserve(), f.path, j.encode()); err != nil {
+	if err := f.disk.Fill(f.next(), f.path, j.encode()); err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
 	return nil
@@ -170,7 +176,7 @@ func (f journalFile) receive(j journal) error {
 
 // write makes j durable by ordinary replacement.
 func (f journalFile) write(j journal) error {
-	if err := replaceFile(f.path, j.encode()); err != nil {
+	if err := f.disk.Replace(f.path, j.encode()); err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
 	return nil
@@ -178,22 +184,34 @@ func (f journalFile) write(j journal) error {
 
 // remove ends what the journal recorded.
 func (f journalFile) remove() error {
-	if err := removeFiles(f.path, f.reserve()); err != nil {
+	if err := f.disk.Remove(f.path, f.next()); err != nil {
 		return fmt.Errorf("removing the journal: %w", err)
 	}
 	return nil
 }
 
-// quarantine puts a journal that cannot be used out of the way, for a person to
-// look at; the next commit removes it.
-func (f journalFile) quarantine() error {
-	if err := renameFile(f.path, f.bad()); err != nil {
-		return fmt.Errorf("setting a damaged journal aside: %w", err)
+// clear is remove after a commit: what was set aside goes too.
+func (f journalFile) clear() error {
+	if err := f.disk.Remove(f.path, f.next(), f.bad()); err != nil {
+		return fmt.Errorf("removing the journal: %w", err)
 	}
 	return nil
 }
 
-func (f journalFile) bad() string { return f.path + ".bad" }
+// quarantine puts a journal that cannot be used out of the way.
+func (f journalFile) quarantine() error {
+	b, err := f.disk.Read(f.path, journalSize)
+	if err == nil {
+		err = f.disk.Replace(f.bad(), b)
+	}
+	if err == nil {
+		err = f.disk.Remove(f.path)
+	}
+	if err != nil {
+		return fmt.Errorf("setting a damaged journal aside: %w", err)
+	}
+	return nil
+}
 
 // Intent is a refresh that was sent and whose outcome is unknown.
 type Intent struct {
@@ -203,8 +221,8 @@ type Intent struct {
 	First, Last time.Time
 }
 
-// process names a running program well enough to tell whether it still runs.
-type process struct {
+// Process names a running program well enough to tell whether it still runs.
+type Process struct {
 	Host  string `json:"host,omitempty"`
 	Boot  string `json:"boot,omitempty"`
 	PID   int    `json:"pid,omitempty"`

@@ -27,12 +27,36 @@ const (
 	pollMax  = 160 * time.Millisecond
 )
 
-// lockBody is what the file says about its holder, and the number of logouts
-// that the profile has seen. Only the epoch is ever decided upon.
-type lockBody struct {
-	Epoch  uint64  `json:"epoch"`
-	Holder process `json:"holder,omitzero"`
+// Locker keeps processes apart. The real one is [RealLocker]; there is another
+// for simulation.
+type Locker interface {
+	// TryLock makes one attempt. It returns nil and no error if somebody else
+	// holds the lock.
+	TryLock(path string) (unlock func(), err error)
+	// Body reads what the lock file says, WriteBody changes it while the lock is
+	// held. Nothing readable is the zero body.
+	Body(path string) LockBody
+	WriteBody(path string, b LockBody) error
+	// Self is this process, Lives reports whether p certainly runs.
+	Self() Process
+	Lives(p Process) bool
 }
+
+// LockBody is what a lock file says about its holder, and the number of logouts
+// that the profile has seen. Only the epoch is ever decided upon.
+type LockBody struct {
+	Epoch  uint64  `json:"epoch"`
+	Holder Process `json:"holder,omitzero"`
+}
+
+// RealLocker locks files.
+type RealLocker struct{}
+
+// Self implements [Locker].
+func (RealLocker) Self() Process { return self() }
+
+// Lives implements [Locker].
+func (RealLocker) Lives(p Process) bool { return p.lives() }
 
 // semaphores keep the goroutines of one process apart: a file lock is held by
 // the process. Channels, not mutexes, so that waiting obeys a context.
@@ -85,24 +109,24 @@ func (s *Store) lock(ctx context.Context, path string, served func() bool) (unlo
 				return nil, errServed
 			}
 		case <-ctx.Done():
-			return nil, busy(ctx, path)
+			return nil, s.busy(ctx, path)
 		}
 	}
 }
 
 func (s *Store) lockFile(ctx context.Context, path string, served func() bool) (unlock func(), err error) {
 	for {
-		l, err := tryLock(path)
+		unlock, err := s.locker.TryLock(path)
 		if err != nil {
 			return nil, fmt.Errorf("locking: %w", err)
 		}
-		if l != nil {
-			return func() { _ = l.Close() }, nil // the kernel frees it in any case
+		if unlock != nil {
+			return unlock, nil
 		}
 		select {
 		case <-time.After(jitter()):
 		case <-ctx.Done():
-			return nil, busy(ctx, path)
+			return nil, s.busy(ctx, path)
 		}
 		if served != nil && served() {
 			return nil, errServed
@@ -110,10 +134,14 @@ func (s *Store) lockFile(ctx context.Context, path string, served func() bool) (
 	}
 }
 
-// tryLock makes one attempt, with a Flock of its own: the library's type is
-// re-entrant. It returns nil if somebody else holds the lock, or if the file
-// was replaced under it.
-func tryLock(path string) (*flock.Flock, error) {
+// TryLock implements [Locker], with a Flock of its own for each attempt: the
+// library's type is re-entrant. A file that was replaced under the lock, or
+// that is not a plain file of ours, is none; nor is one on a network file
+// system, where a lock may keep nobody out.
+func (RealLocker) TryLock(path string) (unlock func(), err error) {
+	if err := checkLocal(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
 	if fi, err := os.Lstat(path); err == nil {
 		if err := checkRegular(path, fi); err != nil {
 			return nil, err
@@ -138,16 +166,16 @@ func tryLock(path string) (*flock.Flock, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	return l, nil
+	return func() { _ = l.Close() }, nil // the kernel frees it in any case
 }
 
 // busy says why a wait ended: the caller's context, or a holder, by number if
 // the file tells.
-func busy(ctx context.Context, path string) error {
+func (s *Store) busy(ctx context.Context, path string) error {
 	if !errors.Is(context.Cause(ctx), ErrBusy) {
 		return context.Cause(ctx)
 	}
-	switch h := readLockBody(path).Holder; {
+	switch h := s.locker.Body(path).Holder; {
 	case h.PID == 0:
 		return ErrBusy
 	case h.stopped():
@@ -163,23 +191,23 @@ func jitter() time.Duration { return pollMin + rand.N(pollMax-pollMin) } //nolin
 // nobody else can read or write it.
 const bodyOffset = 1
 
-// readLockBody reads what a lock file says; nothing readable is the zero body.
-func readLockBody(path string) lockBody {
+// Body implements [Locker].
+func (RealLocker) Body(path string) LockBody {
 	f, err := os.OpenFile(path, os.O_RDONLY|openNoFollow, 0)
 	if err != nil {
-		return lockBody{}
+		return LockBody{}
 	}
 	defer f.Close()
-	var b lockBody
+	var b LockBody
 	if json.NewDecoder(io.NewSectionReader(f, bodyOffset, 4096)).Decode(&b) != nil {
-		return lockBody{}
+		return LockBody{}
 	}
 	return b
 }
 
-// writeLockBody overwrites the body in place, since the inode must stay. The
-// caller holds the lock.
-func writeLockBody(path string, b lockBody) error {
+// WriteBody implements [Locker]. It overwrites in place, since the inode must
+// stay.
+func (RealLocker) WriteBody(path string, b LockBody) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|openNoFollow, 0o600)
 	if err != nil {
 		return err

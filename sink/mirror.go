@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // The mirror is agents/<agent>/agent/auth-profiles.json in OpenClaw's format:
@@ -68,6 +69,7 @@ type ours struct {
 	Expires int64  `json:"expires,omitempty"`
 	State   State  `json:"state"`
 	Reason  string `json:"reason,omitempty"`
+	Until   int64  `json:"until,omitempty"`
 	// FP is the fingerprint of the refresh token that State is bound to.
 	FP string `json:"fp,omitempty"`
 }
@@ -106,7 +108,7 @@ func (s *Store) agentDir(agent string) string {
 // readMirror reads an agent's file; ErrMirrorMissing if there is none.
 func (s *Store) readMirror(agent string) (mirror, error) {
 	path := s.mirrorPath(agent)
-	b, err := readFile(path, mirrorLimit)
+	b, err := s.disk.Read(path, mirrorLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return mirror{}, &MirrorError{path, ErrMirrorMissing}
 	}
@@ -164,7 +166,7 @@ func (e entry) profile(agent, id string) (p Profile, ok bool) {
 		Provider: e.Provider, Kind: o.Kind,
 		Account: Account{ID: o.Account, Email: e.Email, Plan: o.Plan},
 		Minted:  fromMillis(o.Minted), Expires: fromMillis(o.Expires),
-		Generation: o.G, State: o.State, Reason: o.Reason,
+		Generation: o.G, State: o.State, Reason: o.Reason, Until: fromMillis(o.Until),
 		at: whereabouts{o.Root, o.Place, o.Key},
 	}, true
 }
@@ -194,7 +196,7 @@ func (m *mirror) put(id string, at whereabouts, x generation, st standing) {
 	}
 	o := ours{
 		V: 1, Root: at.rootID, Place: at.place, Key: at.key, G: x.g, Kind: c.Kind, Account: c.Account.ID, Plan: c.Account.Plan,
-		Minted: millis(c.Minted), Expires: millis(c.Expires), State: st.State, Reason: st.Reason, FP: st.fp,
+		Minted: millis(c.Minted), Expires: millis(c.Expires), State: st.State, Reason: st.Reason, FP: st.fp, Until: millis(st.until),
 	}
 	e = append(head, e...)
 	next := e.set("keytray", mustJSON(o)).encode()
@@ -210,7 +212,7 @@ func (m *mirror) mark(id string, e entry, st standing) error {
 	if err != nil {
 		return err
 	}
-	e.Ours.State, e.Ours.Reason, e.Ours.FP = st.State, st.Reason, st.fp
+	e.Ours.State, e.Ours.Reason, e.Ours.FP, e.Ours.Until = st.State, st.Reason, st.fp, millis(st.until)
 	next := o.set("keytray", mustJSON(e.Ours)).encode()
 	if !sameJSON(raw, next) {
 		m.profiles = m.profiles.set(id, next)
@@ -228,6 +230,7 @@ type standing struct {
 	State  State
 	Reason string
 	fp     string
+	until  time.Time
 }
 
 func (m *mirror) encode() ([]byte, error) {
@@ -248,7 +251,7 @@ func (s *Store) editMirror(ctx context.Context, place, agent string, f func(*mir
 		}
 		return &MirrorError{path, err}
 	}
-	if err := s.ensureAgentDir(agent); err != nil {
+	if err := s.disk.Prepare(s.dir, "agents", agent, "agent"); err != nil {
 		return fail(err)
 	}
 	unlock, err := s.lock(ctx, mirrorLock(place, resolved(filepath.Dir(path))), nil)
@@ -271,21 +274,7 @@ func (s *Store) editMirror(ctx context.Context, place, agent string, f func(*mir
 	if err != nil {
 		return fail(err)
 	}
-	sweepTemps(path)
-	return fail(replaceFile(path, b))
+	return fail(s.disk.Replace(path, b))
 }
 
 func sameMember(a, b member) bool { return a.name == b.name && bytes.Equal(a.value, b.value) }
-
-// ensureAgentDir makes agents/<agent>/agent, each folder 0700, and checks each.
-func (s *Store) ensureAgentDir(agent string) error {
-	if err := ensureDir(s.dir); err != nil { // may be a link: people move it to another disk
-		return err
-	}
-	for _, dir := range []string{filepath.Join(s.dir, "agents"), filepath.Join(s.dir, "agents", agent), s.agentDir(agent)} {
-		if err := ensureRealDir(dir); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -170,7 +170,7 @@ func TestAnEntryThatBecameForeignIsLeftAlone(t *testing.T) {
 func TestLeftoversOfAKilledWriterGo(t *testing.T) {
 	w := newWorld(t)
 	w.login(credential("1", time.Hour))
-	left := filepath.Join(filepath.Dir(w.mirror()), ".auth-profiles.json.tmp-123")
+	left := filepath.Join(filepath.Dir(w.mirror()), ".auth-profiles.json.tmp")
 	must(t, os.WriteFile(left, []byte("{"), 0o600))
 	must(t, w.refresh("2"))
 	if _, err := os.Stat(left); err == nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // self describes the running process.
-func self() process {
-	return process{Host: hostID(), Boot: oneLine("/proc/sys/kernel/random/boot_id"), PID: os.Getpid(), Start: startTime(os.Getpid())}
+func self() Process {
+	return Process{Host: hostID(), Boot: oneLine("/proc/sys/kernel/random/boot_id"), PID: os.Getpid(), Start: startTime(os.Getpid())}
 }
 
 // hostID names this machine; empty when it has no id (a container).
@@ -17,7 +17,7 @@ func hostID() string { return oneLine("/etc/machine-id") }
 
 // lives reports whether p is a process of this machine and boot that still
 // runs. The start time tells it from a later one with the same number.
-func (p process) lives() bool {
+func (p Process) lives() bool {
 	me := self()
 	if p.PID == 0 || p.Host != me.Host || p.Boot != me.Boot {
 		return false
@@ -26,7 +26,7 @@ func (p process) lives() bool {
 }
 
 // stopped reports whether the process is stopped by a signal or a debugger.
-func (p process) stopped() bool {
+func (p Process) stopped() bool {
 	f := statFields(p.PID)
 	return len(f) > 0 && (f[0] == "T" || f[0] == "t")
 }

@@ -5,14 +5,14 @@ package sink
 import "os"
 
 // self describes the running process; boot and start time are not known here.
-func self() process { return process{PID: os.Getpid()} }
+func self() Process { return Process{PID: os.Getpid()} }
 
 // hostID names this machine; empty means not known.
 func hostID() string { return "" }
 
 // lives reports whether p certainly still runs. Without a start time nobody can
 // say that of a bare number, so the lock alone decides.
-func (p process) lives() bool { return false }
+func (p Process) lives() bool { return false }
 
 // stopped reports whether the process is known to be stopped.
-func (p process) stopped() bool { return false }
+func (p Process) stopped() bool { return false }

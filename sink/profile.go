@@ -20,6 +20,13 @@ const (
 	// StatePendingSave: a renewed login waits, encrypted, in its journal for the
 	// keychain to take it.
 	StatePendingSave State = "pending_save"
+	// StateRetrying: a renewal failed and is tried again at Until.
+	StateRetrying State = "retrying"
+	// StateMisconfigured: the provider refuses the client, not the login.
+	StateMisconfigured State = "misconfigured"
+	// StateForeignHost: the login belongs to another machine that shares this
+	// keychain.
+	StateForeignHost State = "foreign_host"
 )
 
 // Profile is what may be known of a login without the keychain.
@@ -36,6 +43,8 @@ type Profile struct {
 	State      State
 	// Reason is one word for why State is not ok.
 	Reason string
+	// Until is when a retrying login is tried again.
+	Until time.Time
 
 	at whereabouts
 }

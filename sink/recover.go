@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // recover establishes, under the lock, what the profile's state is, and
@@ -35,7 +36,7 @@ func (tx *Tx) recover(ctx context.Context) error {
 	case j.G > tx.cur.g+1:
 		// The slots went back behind a refresh that the journal remembers: a
 		// restored backup. Their refresh token has been spent; it is not sent.
-		tx.Mark(StateNeedsLogin, "store_lost")
+		tx.Mark(StateNeedsLogin, "store_lost", time.Time{})
 		return nil
 	case j.Phase == phaseReceived:
 		return tx.finishReceived(ctx, *j)
@@ -144,7 +145,7 @@ func (tx *Tx) finishReceived(ctx context.Context, j journal) error {
 // resume takes note of a request that was sent, or about to be, by a process
 // that is gone. One that lives holds a lock on a file that was replaced.
 func (tx *Tx) resume(j journal) error {
-	if me := self(); j.Process.PID != me.PID && j.Process.lives() {
+	if me := tx.s.locker.Self(); j.Process.PID != me.PID && tx.s.locker.Lives(j.Process) {
 		return fmt.Errorf("%w (process %d, in the middle of a renewal)", ErrBusy, j.Process.PID)
 	}
 	tx.prior = &j

@@ -279,7 +279,7 @@ func TestNeedsLoginIsBoundToItsToken(t *testing.T) {
 	w := newWorld(t)
 	w.login(credential("1", time.Hour))
 	must(t, w.open().Update(t.Context(), alice, func(tx *sink.Tx) error {
-		tx.Mark(sink.StateNeedsLogin, "invalid_grant")
+		tx.Mark(sink.StateNeedsLogin, "invalid_grant", time.Time{})
 		return nil
 	}))
 	standing := func() (st sink.State) {

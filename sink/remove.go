@@ -24,11 +24,11 @@ func (s *Store) Remove(ctx context.Context, ref Ref, revoke func(context.Context
 		return errors.Join(fmt.Errorf("%s: %w", ref.ID, ErrUnknownProfile), tx.s.dropIndex(ctx, tx.at.rootID, tx.at.key))
 	}
 	path := profileLock(tx.at.place, tx.at.key)
-	epoch := readLockBody(path).Epoch + 1
-	if err := tx.journal.write(journal{Phase: phaseLogout, Epoch: epoch, Process: self()}); err != nil {
+	epoch := s.locker.Body(path).Epoch + 1
+	if err := tx.journal.write(journal{Phase: phaseLogout, Epoch: epoch, Process: s.locker.Self()}); err != nil {
 		return err
 	}
-	_ = writeLockBody(path, lockBody{Epoch: epoch, Holder: self()})
+	_ = s.locker.WriteBody(path, LockBody{Epoch: epoch, Holder: s.locker.Self()})
 	ctx = context.WithoutCancel(ctx) // half a logout is finished by the next command, so rather now
 	var revokeErr error
 	if c, ok := tx.Current(); ok && revoke != nil {
@@ -59,5 +59,5 @@ func (tx *Tx) erase(ctx context.Context) error {
 		return err
 	}
 	*tx = Tx{s: tx.s, ref: tx.ref, at: tx.at, journal: tx.journal, removed: true}
-	return errors.Join(tx.journal.remove(), removeIfThere(tx.journal.bad()))
+	return errors.Join(tx.journal.clear(), tx.clearPace())
 }

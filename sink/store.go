@@ -67,6 +67,8 @@ type Store struct {
 	dir        string
 	place      string
 	secrets    Secrets
+	disk       Disk
+	locker     Locker
 	wall       func() time.Time
 	semaphores semaphores
 }
@@ -76,7 +78,19 @@ type Store struct {
 // used; a used one keeps the folder that the keychain remembers. Both are
 // absolute. Open touches neither disk nor keychain.
 func Open(dir, place string, secrets Secrets) *Store {
-	return &Store{dir: dir, place: place, secrets: secrets, wall: time.Now, semaphores: newSemaphores()}
+	return OpenOn(dir, place, secrets, Seams{Disk: RealDisk{}, Locker: RealLocker{}, Wall: time.Now})
+}
+
+// Seams are what a simulation puts in place of the machine.
+type Seams struct {
+	Disk   Disk
+	Locker Locker
+	Wall   func() time.Time
+}
+
+// OpenOn is Open on a simulated machine.
+func OpenOn(dir, place string, secrets Secrets, m Seams) *Store {
+	return &Store{dir: dir, place: place, secrets: secrets, disk: m.Disk, locker: m.Locker, wall: m.Wall, semaphores: newSemaphores()}
 }
 
 // Dir is the state root.

@@ -41,6 +41,7 @@ type Tx struct {
 	journal journalFile
 
 	cur      *generation // nil: no valid slot
+	pace     *Pace       // read when first asked for
 	unsaved  bool        // cur lies in the journal and not in its slot
 	mirrored Profile     // what the mirror said; zero if nothing
 	standing standing    // what the mirror said of cur
@@ -97,10 +98,7 @@ func (s *Store) begin(ctx context.Context, ref Ref, served func() bool) (*Tx, fu
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := ensureDir(at.place); err != nil {
-		return nil, nil, err
-	}
-	if err := checkLocal(at.place); err != nil {
+	if err := s.disk.Prepare(at.place); err != nil {
 		return nil, nil, err
 	}
 	path := profileLock(at.place, at.key)
@@ -108,7 +106,7 @@ func (s *Store) begin(ctx context.Context, ref Ref, served func() bool) (*Tx, fu
 	if err != nil {
 		return nil, nil, err
 	}
-	_ = writeLockBody(path, lockBody{Epoch: readLockBody(path).Epoch, Holder: self()}) // for people; the lock is the kernel's
+	_ = s.locker.WriteBody(path, LockBody{Epoch: s.locker.Body(path).Epoch, Holder: s.locker.Self()}) // for people; the lock is the kernel's
 	tx := &Tx{s: s, ref: ref, at: at, journal: s.journalFile(at.place, at.key)}
 	if err := tx.readMirror(); err != nil {
 		unlock()
@@ -155,7 +153,7 @@ func (tx *Tx) readMirror() error {
 	}
 	if p, ok := e.profile(tx.ref.Agent, tx.ref.ID); ok && p.at.key == tx.at.key {
 		tx.mirrored = p
-		tx.standing = standing{p.State, p.Reason, e.Ours.FP}
+		tx.standing = standing{p.State, p.Reason, e.Ours.FP, p.Until}
 		tx.highest = p.Generation
 	}
 	return nil
@@ -188,10 +186,18 @@ func (tx *Tx) Standing() (State, string) {
 	if tx.unsaved {
 		return StatePendingSave, ""
 	}
-	if tx.cur != nil && tx.standing.fp != "" && tx.standing.fp == tx.cur.fingerprint() {
-		return tx.standing.State, tx.standing.Reason
+	if st := tx.bound(); st.State != "" {
+		return st.State, st.Reason
 	}
 	return StateOK, ""
+}
+
+// bound is the remembered standing if it is that of the current refresh token.
+func (tx *Tx) bound() standing {
+	if tx.cur != nil && tx.standing.fp != "" && tx.standing.fp == tx.cur.fingerprint() {
+		return tx.standing
+	}
+	return standing{}
 }
 
 // Intent tells of an earlier send of the current refresh token whose outcome
@@ -214,7 +220,7 @@ func (tx *Tx) Sending() error {
 		return ErrNotSaved
 	}
 	now := millis(tx.s.wall())
-	j := journal{Phase: phaseSending, G: tx.cur.g + 1, FP: tx.cur.fingerprint(), Attempt: 1, Wall: now, Last: now, Process: self()}
+	j := journal{Phase: phaseSending, G: tx.cur.g + 1, FP: tx.cur.fingerprint(), Attempt: 1, Wall: now, Last: now, Process: tx.s.locker.Self()}
 	if tx.prior != nil {
 		j.Attempt, j.Wall = tx.prior.Attempt+1, tx.prior.Wall
 	}
@@ -252,7 +258,7 @@ func (tx *Tx) journalAnswer(next generation) error {
 		if err != nil {
 			return err
 		}
-		j := journal{Phase: phaseReceived, G: next.g, Process: self(), Box: box}
+		j := journal{Phase: phaseReceived, G: next.g, Process: tx.s.locker.Self(), Box: box}
 		if len(j.encode()) <= journalSize {
 			return tx.journal.receive(j)
 		}
@@ -260,13 +266,34 @@ func (tx *Tx) journalAnswer(next generation) error {
 	return errors.New("the answer does not fit the journal")
 }
 
+// Reload reads the slots again, and reports whether the refresh token is another
+// one than before: somebody replaced it without taking the lock. Current and
+// Generation then speak of the new one.
+func (tx *Tx) Reload(ctx context.Context) (changed bool, err error) {
+	if tx.cur == nil || tx.unsaved {
+		return false, nil
+	}
+	before := tx.cur.cred.Refresh
+	again := *tx
+	again.cur = nil
+	if _, err := again.readSlots(ctx); err != nil {
+		return false, err
+	}
+	if again.cur == nil || again.cur.cred.Refresh.Equal(before) {
+		return false, nil
+	}
+	tx.cur, tx.highest, tx.sent, tx.prior = again.cur, max(tx.highest, again.highest), false, nil
+	return true, nil
+}
+
 // Outcome declares what became of the request that Sending announced.
 func (tx *Tx) Outcome(o Outcome) { tx.outcome = o }
 
 // Mark remembers a state of the current refresh token, or of the one just
-// received. It is written to the mirror when Update ends.
-func (tx *Tx) Mark(state State, reason string) {
-	tx.standing = standing{State: state, Reason: reason}
+// received, until a time where one is meant. It is written to the mirror when
+// Update ends.
+func (tx *Tx) Mark(state State, reason string, until time.Time) {
+	tx.standing = standing{State: state, Reason: reason, until: until}
 	if x := tx.newest(); x != nil {
 		tx.standing.fp = x.fingerprint()
 	}
@@ -295,7 +322,7 @@ func (tx *Tx) finish(ctx context.Context, err error) error {
 		return errors.Join(err, fmt.Errorf("%w: %w", ErrNotSaved, saveErr), mirrorErr)
 	}
 	tx.cur, tx.next, tx.unsaved = tx.next, nil, false
-	return errors.Join(err, tx.writeMirror(ctx), tx.journal.remove(), removeIfThere(tx.journal.bad()))
+	return errors.Join(err, tx.writeMirror(ctx), tx.journal.clear(), tx.clearPace())
 }
 
 // settle leaves the journal as the outcome of a request without an answer
@@ -375,12 +402,14 @@ func (tx *Tx) saveOnce(ctx context.Context, x generation) error {
 // older generation, and a generation that is not saved yet changes only the
 // state.
 func (tx *Tx) writeMirror(ctx context.Context) error {
-	state, reason := tx.Standing()
-	st := standing{State: state, Reason: reason}
-	if tx.Lost() {
+	st := tx.bound()
+	switch {
+	case tx.Lost():
 		st = standing{State: StateNeedsLogin, Reason: "store_lost"}
-	} else if state == StateNeedsLogin {
-		st.fp = tx.cur.fingerprint()
+	case tx.unsaved:
+		st = standing{State: StatePendingSave}
+	case st.State == "":
+		st = standing{State: StateOK}
 	}
 	return tx.s.editMirror(ctx, tx.at.place, tx.ref.Agent, func(m *mirror) error {
 		e, ok := m.entry(tx.ref.ID)
@@ -395,11 +424,4 @@ func (tx *Tx) writeMirror(ctx context.Context) error {
 		m.put(tx.ref.ID, tx.at, *tx.cur, st)
 		return nil
 	})
-}
-
-func removeIfThere(path string) error {
-	if !fileExists(path) {
-		return nil
-	}
-	return removeFiles(path)
 }

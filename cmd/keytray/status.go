@@ -87,6 +87,10 @@ func standing(p sink.Profile, now time.Time) (word, words string) {
 		return "needs_login", "sign in again (" + printable(p.Reason) + ")"
 	case p.State == sink.StatePendingSave:
 		return "pending_save", "renewed, waits for the keychain to be unlocked"
+	case p.State == sink.StateMisconfigured:
+		return "misconfigured", "the provider refuses this client (" + printable(p.Reason) + "); check its entry"
+	case p.State == sink.StateRetrying && p.Until.After(now):
+		return "retrying", "could not renew (" + printable(p.Reason) + "), next try in " + inWords(p.Until.Sub(now))
 	case p.Expires.IsZero():
 		return "static", "does not expire"
 	case left <= 0 && renews:
@@ -174,7 +178,7 @@ func statusOf(p sink.Profile, now time.Time) statusProfile {
 	switch word { // the words that OpenClaw knows
 	case "needs_login":
 		s.Status = "expired"
-	case "pending_save":
+	case "pending_save", "retrying", "misconfigured":
 		s.Status = "ok"
 	case "expired":
 		if p.Kind == sink.KindOAuth {
