@@ -70,7 +70,7 @@ func backoff(n int) time.Duration { return doubled(backoffMin, n) }
 // retry is the pause after the n-th failure in a row, from 0, give or take half.
 func retry(n int) time.Duration {
 	d := doubled(retryMin, n)
-	return d/2 + rand.N(d)
+	return d/2 + rand.N(d) //nolint:gosec // jitter, not a secret
 }
 
 func doubled(d time.Duration, n int) time.Duration {
