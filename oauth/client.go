@@ -94,7 +94,7 @@ func (c *Client) post(ctx context.Context, endpoint string, form url.Values, asJ
 		return response{}, failure(statusNotSent, err)
 	}
 	answer, err := c.transport().RoundTrip(req)
-	if err != nil && asked.Load() && !connected.Load() {
+	if errors.Is(err, errProxy) || err != nil && asked.Load() && !connected.Load() {
 		return response{}, failure(statusNotSent, err)
 	}
 	if err != nil {

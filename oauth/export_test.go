@@ -1,0 +1,4 @@
+package oauth
+
+// TestOnlyTransport is the zero Client's transport with another proxy.
+var TestOnlyTransport = newTransport
