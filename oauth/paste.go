@@ -59,8 +59,9 @@ func pastedQuery(text, redirect string) (query url.Values, isResponse bool, err 
 		text = "http://" + text // address bars hide the scheme
 	}
 	var raw string
+	scheme, _, isURL := strings.Cut(text, "://") // iss may hold one as well
 	switch {
-	case strings.Contains(text, "://"):
+	case isURL && !strings.ContainsAny(scheme, "?&=#"):
 		var base string
 		base, raw, _ = strings.Cut(text, "?")
 		if base != redirect {
