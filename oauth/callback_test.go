@@ -29,10 +29,9 @@ type attempt struct {
 	query  url.Values // of the authorization URL
 }
 
-func start(t *testing.T, opts oauthtest.Options) *attempt {
+func start(t *testing.T) *attempt {
 	t.Helper()
-	opts.Approve = "ada"
-	s := startServer(t, opts)
+	s := startServer(t, oauthtest.Options{Approve: "ada"})
 	l, err := new(oauth.Client).StartLogin(t.Context(), *s.Provider().OAuth)
 	if err != nil {
 		t.Fatal(err)
@@ -135,12 +134,14 @@ func checkHeaders(t *testing.T, r *http.Response) {
 		"X-Frame-Options":              "DENY",
 		"Cross-Origin-Opener-Policy":   "same-origin",
 		"Cross-Origin-Resource-Policy": "same-origin",
-		"Connection":                   "close",
 		"Access-Control-Allow-Origin":  "",
 	} {
-		if got := r.Header.Get(name); got != want && !(name == "Connection" && r.Close) {
+		if got := r.Header.Get(name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)
 		}
+	}
+	if !r.Close {
+		t.Error("the connection stays open")
 	}
 	csp := r.Header.Get("Content-Security-Policy")
 	if !strings.HasPrefix(csp, "default-src 'none'; style-src 'sha256-") || !strings.HasSuffix(csp, "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'") {
@@ -157,7 +158,7 @@ func checkHeaders(t *testing.T, r *http.Response) {
 
 // TestStrayRequestsDoNotEndTheWait sends each of them, and then logs in.
 func TestStrayRequestsDoNotEndTheWait(t *testing.T) {
-	a := start(t, oauthtest.Options{})
+	a := start(t)
 	good := a.answer(t)
 	host := "127.0.0.1:" + a.port()
 	with := func(change func(url.Values)) string {
@@ -228,7 +229,7 @@ func TestStrayRequestsDoNotEndTheWait(t *testing.T) {
 		if strings.Contains(string(b), good.Get("code")) || strings.Contains(string(b), good.Get("state")) || r.Header.Get("Location") != "" {
 			t.Errorf("%s: the answer repeats the request", tt.name)
 		}
-		if r.StatusCode != 431 && !strings.Contains(tt.name, "host") {
+		if r.StatusCode != http.StatusRequestHeaderFieldsTooLarge && !strings.Contains(tt.name, "host") {
 			r.Body = io.NopCloser(strings.NewReader(string(b)))
 			checkHeaders(t, r)
 		}
@@ -250,7 +251,7 @@ func TestBrowsersThatMayAnswer(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a := start(t, oauthtest.Options{})
+			a := start(t)
 			r := a.raw(t, get("/callback?"+a.answer(t).Encode(), tt.host+":"+a.port(), tt.headers...))
 			if r.StatusCode != http.StatusSeeOther {
 				t.Errorf("status = %d, want 303", r.StatusCode)
@@ -265,7 +266,7 @@ func TestBrowsersThatMayAnswer(t *testing.T) {
 
 // TestReplay sends the good answer eight times at once.
 func TestReplay(t *testing.T) {
-	a := start(t, oauthtest.Options{})
+	a := start(t)
 	request := get("/callback?"+a.answer(t).Encode(), "127.0.0.1:"+a.port())
 	a.server.Fail(oauthtest.Fault{Delay: 300 * time.Millisecond}) // all arrive before the end
 	statuses := make(chan int, 8)
@@ -289,10 +290,10 @@ func TestReplay(t *testing.T) {
 
 // TestStatesAreNotInterchangeable gives each of two logins the other's answer.
 func TestStatesAreNotInterchangeable(t *testing.T) {
-	a, b := start(t, oauthtest.Options{}), start(t, oauthtest.Options{})
+	a, b := start(t), start(t)
 	for _, swap := range [][2]*attempt{{a, b}, {b, a}} {
 		to, from := swap[0], swap[1]
-		if r := to.raw(t, get("/callback?"+from.answer(t).Encode(), "127.0.0.1:"+to.port())); r.StatusCode != 400 {
+		if r := to.raw(t, get("/callback?"+from.answer(t).Encode(), "127.0.0.1:"+to.port())); r.StatusCode != http.StatusBadRequest {
 			t.Errorf("status = %d, want 400", r.StatusCode)
 		}
 	}
@@ -301,7 +302,7 @@ func TestStatesAreNotInterchangeable(t *testing.T) {
 }
 
 func TestErrorResponseEndsTheWait(t *testing.T) {
-	a := start(t, oauthtest.Options{})
+	a := start(t)
 	q := a.answer(t)
 	q.Del("code")
 	q.Set("error", "access_denied")
@@ -329,7 +330,7 @@ func TestErrorResponseEndsTheWait(t *testing.T) {
 
 // TestExchangeOnce: the code is not sent again when its answer is lost.
 func TestExchangeOnce(t *testing.T) {
-	a := start(t, oauthtest.Options{})
+	a := start(t)
 	answer := a.answer(t)
 	a.server.Fail(oauthtest.Fault{Commit: true, Reset: true})
 	a.raw(t, get("/callback?"+answer.Encode(), "127.0.0.1:"+a.port()))
@@ -342,7 +343,7 @@ func TestExchangeOnce(t *testing.T) {
 
 // TestHalfOpenConnections: they neither fill the listener nor keep the browser out.
 func TestHalfOpenConnections(t *testing.T) {
-	a := start(t, oauthtest.Options{})
+	a := start(t)
 	answer := a.answer(t)
 	for i := range 200 {
 		c, err := net.Dial("tcp", "127.0.0.1:"+a.port())
@@ -366,7 +367,7 @@ func TestSlowRequestIsCut(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 5 s")
 	}
-	a := start(t, oauthtest.Options{})
+	a := start(t)
 	c, err := net.Dial("tcp", "127.0.0.1:"+a.port())
 	if err != nil {
 		t.Fatal(err)
@@ -428,12 +429,14 @@ func TestCloseIsPrompt(t *testing.T) {
 	}{
 		{"nobody came", func(*testing.T, *attempt) {}, time.Second},
 		{"pasted", func(t *testing.T, a *attempt) {
+			t.Helper()
 			if err := a.Paste(a.answer(t).Encode()); err != nil {
 				t.Error(err)
 			}
 			<-a.result
 		}, time.Second},
 		{"the tab was closed", func(t *testing.T, a *attempt) {
+			t.Helper()
 			a.server.Fail(oauthtest.Fault{Delay: 500 * time.Millisecond})
 			c, err := net.Dial("tcp", "127.0.0.1:"+a.port())
 			if err != nil {
@@ -447,7 +450,7 @@ func TestCloseIsPrompt(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a := start(t, oauthtest.Options{})
+			a := start(t)
 			began := time.Now()
 			tt.act(t, a)
 			a.Close(errors.New("over"))
@@ -471,7 +474,7 @@ func TestCloseDoesNotWaitForever(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 3 s")
 	}
-	a := start(t, oauthtest.Options{})
+	a := start(t)
 	began := time.Now()
 	a.raw(t, get("/callback?"+a.answer(t).Encode(), "127.0.0.1:"+a.port()))
 	if err := <-a.result; err != nil {

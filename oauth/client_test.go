@@ -209,7 +209,7 @@ func TestBrokenAnswers(t *testing.T) {
 		name, answer, refresh string
 		class                 oauth.Class
 	}{
-		{"not HTTP", "rt_SECRET rt_SECRET\r\n\r\n", "", oauth.Ambiguous},
+		{"not HTTP", "rt_SECRET\r\n\r\n", "", oauth.Ambiguous},
 		{"bad header", "HTTP/1.1 200 OK\r\nrt_SECRET\r\n\r\n", "", oauth.Ambiguous},
 		{"head only", head, "", oauth.Ambiguous},
 		{"no body", head + "Content-Length: 90\r\n\r\n", "", oauth.Ambiguous},

@@ -3,6 +3,7 @@ package oauth
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,12 +131,7 @@ func firstRule(status int, code string) int {
 		if status < r.from || status > r.to {
 			continue
 		}
-		for _, c := range r.codes {
-			if c == code {
-				return i
-			}
-		}
-		if r.codes == nil {
+		if r.codes == nil || slices.Contains(r.codes, code) {
 			return i
 		}
 	}

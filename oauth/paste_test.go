@@ -40,7 +40,7 @@ func TestPasteForms(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a := start(t, oauthtest.Options{})
+			a := start(t)
 			if err := a.Paste(tt.text(a.redirect(), a.answer(t))); err != nil {
 				t.Fatalf("Paste: %v", err)
 			}
@@ -56,7 +56,7 @@ func TestPasteForms(t *testing.T) {
 
 // TestBadPasteDoesNotEndTheWait tries each of them, and then logs in.
 func TestBadPasteDoesNotEndTheWait(t *testing.T) {
-	a := start(t, oauthtest.Options{})
+	a := start(t)
 	q := a.answer(t)
 	encoded := q.Encode()
 	without := func(name string) string {
@@ -107,7 +107,7 @@ func TestBadPasteDoesNotEndTheWait(t *testing.T) {
 }
 
 func TestPastedRefusal(t *testing.T) {
-	a := start(t, oauthtest.Options{})
+	a := start(t)
 	q := a.answer(t)
 	q.Del("code")
 	q.Set("error", "access_denied")
@@ -121,7 +121,7 @@ func TestPastedRefusal(t *testing.T) {
 
 // TestPasteOfAForeignCode: PKCE ties a bare code to the login it was made for.
 func TestPasteOfAForeignCode(t *testing.T) {
-	a := start(t, oauthtest.Options{})
+	a := start(t)
 	stranger, err := new(oauth.Client).StartLogin(t.Context(), *a.server.Provider().OAuth)
 	if err != nil {
 		t.Fatal(err)

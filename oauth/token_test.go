@@ -4,8 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -81,8 +81,8 @@ func TestExpiryFromJWT(t *testing.T) {
 		exp  string
 		want time.Duration
 	}{
-		{fmt.Sprint(start.Unix() + 600), 10 * time.Minute},
-		{fmt.Sprint(start.Unix()-600) + ".5", 0},
+		{strconv.FormatInt(start.Unix()+600, 10), 10 * time.Minute},
+		{strconv.FormatInt(start.Unix()-600, 10) + ".5", 0},
 		{`1e300`, 90 * 24 * time.Hour},
 	}
 	for _, tt := range tests {

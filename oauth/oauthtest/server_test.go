@@ -276,7 +276,7 @@ func TestLoginPage(t *testing.T) {
 	}
 	defer r.Body.Close()
 	b, _ := io.ReadAll(r.Body)
-	if r.StatusCode != 200 || !strings.Contains(string(b), `name="user"`) || strings.Contains(string(b), "<script") {
+	if r.StatusCode != http.StatusOK || !strings.Contains(string(b), `name="user"`) || strings.Contains(string(b), "<script") {
 		t.Errorf("%d: %s", r.StatusCode, b)
 	}
 }
