@@ -61,14 +61,15 @@ type Server struct {
 	served sync.WaitGroup
 	quit   chan struct{} // closed by Close; ends what hangs
 
-	mu       sync.Mutex // guards all below
-	lifetime time.Duration
-	codes    map[string]*code
-	refresh  map[string]*refreshToken
-	access   map[string]*accessToken
-	families int
-	faults   []Fault
-	events   []Event
+	mu        sync.Mutex // guards all below
+	lifetime  time.Duration
+	codes     map[string]*code
+	refresh   map[string]*refreshToken
+	access    map[string]*accessToken
+	verifiers []string
+	families  int
+	faults    []Fault
+	events    []Event
 }
 
 // New returns a server that is not listening yet.

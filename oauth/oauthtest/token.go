@@ -102,6 +102,7 @@ func (s *Server) grant(params map[string]string) (map[string]any, *refusal) {
 }
 
 func (s *Server) exchange(params map[string]string) (map[string]any, *refusal) {
+	s.verifiers = append(s.verifiers, params["code_verifier"])
 	c, ok := s.codes[params["code"]]
 	if !ok || time.Now().After(c.expires) {
 		return nil, invalidGrant("unknown or expired code")
@@ -219,8 +220,8 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, ok := s.access[token]
-	if !ok || t.family.revoked || time.Now().After(t.expires) {
+	t, ok := s.valid(token)
+	if !ok {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		answer(w, http.StatusUnauthorized, refusal{Code: "invalid_token"})
 		return
