@@ -27,7 +27,7 @@ try {
   const page = await browser.newPage({ viewport: { width: 900, height: 600 } });
   page.setDefaultTimeout(15000);
   const left = () => page.url() !== 'about:blank' && new URL(page.url()).origin !== start.origin;
-  page.on('console', (m) => { if (left()) report.console.push(`${m.type()}: ${m.text().split('?')[0]}`); });
+  page.on('console', (m) => { if (left() && !m.location().url.endsWith('/favicon.ico')) report.console.push(`${m.type()}: ${m.text().split('?')[0]}`); });
   page.on('request', (r) => { if (left() || r.isNavigationRequest()) report.requests.push(`${r.method()} ${bare(r.url())}`); });
   await page.goto(start.href);
   while (new URL(page.url()).origin === start.origin) {
@@ -38,7 +38,7 @@ try {
       await page.fill('input[name=login]', login);
       await page.fill('input[name=password]', 'any');
     }
-    await Promise.all([page.waitForNavigation(), page.click('button[type=submit]')]);
+    await Promise.all([page.waitForNavigation(), page.click('form button')]);
   }
   await page.waitForLoadState();
   await page.waitForTimeout(300); // long enough for a favicon or a script to show itself

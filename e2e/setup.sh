@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests of this folder are made of: Debian packages, where it
-# is root on a Debian-like system, and the npm packages pinned in
-# package-lock.json. When all is there it does nothing and takes no time.
+# is root on a Debian-like system (a C compiler too, which go test -race needs),
+# and the npm packages pinned in package-lock.json. When all is there it does nothing and takes no time.
 # What is missing and cannot be installed is named, and it goes on: the tests
 # that need it are skipped, or fail where CI=true.
 set -eu
@@ -11,7 +11,7 @@ say() { echo "e2e/setup.sh: $*" >&2; }
 # missing prints the packages whose program is not there. A program from
 # elsewhere (a node of one's own, say) will do as well.
 missing() {
-  for pair in Xvfb:xvfb chromium:chromium dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring \
+  for pair in Xvfb:xvfb cc:gcc chromium:chromium dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring \
     npm:npm secret-tool:libsecret-tools strace:strace xdg-open:xdg-utils; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf ' %s' "${pair#*:}"
   done
@@ -21,10 +21,10 @@ packages=$(missing)
 if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   say "installing$packages"
   export DEBIAN_FRONTEND=noninteractive
-  # The text of the pages is not drawn without a font; dbus needs no daemon of the system.
+  # Without a font the browser draws no text.
   # shellcheck disable=SC2086 # a list of words
-  { apt-get -qq update && apt-get -qq -y -o DPkg::Lock::Timeout=600 --no-install-recommends install \
-    $packages ca-certificates fonts-dejavu-core; } >&2 || say "apt-get failed"
+  out=$({ apt-get -q update && apt-get -q -y -o DPkg::Lock::Timeout=600 --no-install-recommends install \
+    $packages ca-certificates fonts-dejavu-core libc6-dev; } 2>&1) || { echo "$out" >&2; say "apt-get failed"; }
   packages=$(missing)
 fi
 [ -z "$packages" ] || say "missing:$packages (as root: apt-get install$packages)"
@@ -34,7 +34,7 @@ want=$(cat package.json package-lock.json .npmrc | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
   if ! command -v npm >/dev/null 2>&1; then
     say "missing: the npm packages of package-lock.json, because npm is"
-  elif npm ci --ignore-scripts --no-fund --no-audit >&2; then
+  elif npm ci --ignore-scripts --loglevel=error >&2; then
     echo "$want" >"$stamp"
   else
     say "missing: the npm packages of package-lock.json, because npm ci failed"

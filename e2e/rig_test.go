@@ -1,0 +1,292 @@
+//go:build linux
+
+package e2e
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/keytray/keytray/keychain/session"
+)
+
+// binary is the keytray under test, built as it is shipped.
+var binary string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// These tests wait for tokens to expire, rather than compute.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	if testing.Short() {
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "keytray-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "keytray")
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, "../cmd/keytray")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building keytray: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// touchSources looks at all that the result of these tests depends on. The go
+// command repeats an old result while nothing has changed that a test has
+// looked at; what its children read it does not see, nor what TestMain does.
+func touchSources() error {
+	return filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git") {
+			_, _ = os.Stat(filepath.Join(path, ".installed")) // whether it is there or not
+			return fs.SkipDir
+		}
+		switch filepath.Ext(path) {
+		case ".go", ".mjs", ".json", ".mod", ".sum":
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+}
+
+// need skips the test unless all these programs are there. Where CI=true it
+// fails it: a part that went missing must not look like a success.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a real desktop takes seconds, and this is -short")
+	}
+	if err := touchSources(); err != nil {
+		t.Fatal(err)
+	}
+	var missing []string
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			missing = append(missing, filepath.Base(p))
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	const format = "missing: %s (e2e/setup.sh installs them)"
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format, strings.Join(missing, ", "))
+	}
+	t.Skipf(format, strings.Join(missing, ", "))
+}
+
+// rig is a private desktop with an authorization server, and the keytray that
+// lives there. Everything it writes lies in dir.
+type rig struct {
+	t    *testing.T
+	dir  string
+	root string // the state root
+	home string
+	bus  *session.Session
+	srv  *server
+	env  []string
+
+	mu   sync.Mutex // guards what follows
+	ran  []result
+	logs int
+	seen map[string]bool // arguments and environments of processes
+}
+
+// result is what one run of keytray said.
+type result struct {
+	args           []string
+	stdout, stderr string
+	code           int
+	took           time.Duration
+}
+
+// newRig starts a private desktop and the server, and writes the provider file
+// by which keytray knows it. When the test ends, all that the rig holds is
+// searched for secrets.
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	need(t, "dbus-daemon", "gnome-keyring-daemon", node)
+	dir := t.TempDir()
+	r := &rig{t: t, dir: dir, root: filepath.Join(dir, "root"), home: filepath.Join(dir, "home"), srv: startServer(t), seen: map[string]bool{}}
+	for _, d := range []string{"home", "tmp", "log", "session", "root/providers"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bus, err := session.Start(t.Context(), filepath.Join(dir, "session"))
+	if err != nil {
+		t.Fatalf("starting the private session: %v", err)
+	}
+	t.Cleanup(func() { bus.Close() })
+	r.bus = bus
+	r.env = slices.Concat([]string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}, bus.Env(), []string{
+		"HOME=" + r.home,
+		"TMPDIR=" + filepath.Join(dir, "tmp"),
+		"XDG_CONFIG_HOME=" + filepath.Join(r.home, ".config"),
+		"XDG_STATE_HOME=" + filepath.Join(r.home, ".local/state"),
+		"KEYTRAY_STATE_DIR=" + r.root,
+	})
+	r.write(filepath.Join(r.root, "providers/rig.json"), r.srv.providerFile())
+	t.Cleanup(r.noSecretsAnywhere)
+	return r
+}
+
+func (r *rig) write(path, text string) {
+	r.t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// process is a running keytray.
+type process struct {
+	*exec.Cmd
+	r      *rig
+	began  time.Time
+	stdout bytes.Buffer
+	log    string // the file that gets its stderr
+}
+
+// start runs keytray with no terminal: in a session of its own, with an empty
+// stdin unless one is given. Its stderr is a log file, which stays to be
+// searched.
+func (r *rig) start(stdin io.Reader, args ...string) *process {
+	return r.startUnder(nil, stdin, args...)
+}
+
+// startUnder is start with another program around keytray.
+func (r *rig) startUnder(wrapper []string, stdin io.Reader, args ...string) *process {
+	r.t.Helper()
+	r.mu.Lock()
+	r.logs++
+	name := filepath.Join(r.dir, "log", fmt.Sprintf("%03d.stderr", r.logs))
+	r.mu.Unlock()
+	log, err := os.Create(name)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer log.Close()
+	argv := slices.Concat(wrapper, []string{binary}, args)
+	p := &process{Cmd: exec.Command(argv[0], argv[1:]...), r: r, log: name, began: time.Now()}
+	p.Env, p.Dir, p.Stdin, p.Stdout, p.Stderr = r.env, r.dir, stdin, &p.stdout, log
+	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := p.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	return p
+}
+
+// stderr is what the process has written there so far.
+func (p *process) stderr() string {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		p.r.t.Error(err)
+	}
+	return string(b)
+}
+
+// wait waits for the end of the process, at most two minutes: no command of
+// ours may take longer.
+func (p *process) wait() result {
+	p.r.t.Helper()
+	overdue := time.AfterFunc(2*time.Minute, func() { p.Process.Kill() })
+	err := p.Wait()
+	if !overdue.Stop() {
+		p.r.t.Errorf("keytray %s did not end", strings.Join(p.Args[1:], " "))
+	}
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		p.r.t.Fatal(err)
+	}
+	got := result{args: p.Args[1:], stdout: p.stdout.String(), stderr: p.stderr(), code: p.ProcessState.ExitCode(), took: time.Since(p.began)}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	p.r.ran = append(p.r.ran, got)
+	return got
+}
+
+func (r *rig) run(args ...string) result {
+	r.t.Helper()
+	return r.start(nil, args...).wait()
+}
+
+// must runs keytray and expects it to succeed.
+func (r *rig) must(args ...string) result {
+	r.t.Helper()
+	got := r.run(args...)
+	if got.code != 0 {
+		r.t.Fatalf("keytray %s: exit %d, want 0\n%s", strings.Join(args, " "), got.code, got.stderr)
+	}
+	return got
+}
+
+// token asks for the access token of the rig's login.
+func (r *rig) token(args ...string) string {
+	r.t.Helper()
+	got := strings.TrimSuffix(r.must(append([]string{"token", "rig"}, args...)...).stdout, "\n")
+	if l := r.srv.ledger(); !slices.Contains(l.Access, got) {
+		r.t.Fatalf("keytray token printed %d bytes that are no access token of the server's", len(got))
+	}
+	return got
+}
+
+// place is the folder of locks and journals.
+func (r *rig) place() string { return filepath.Join(r.home, ".local/state/keytray") }
+
+// mirror is the path of an agent's auth-profiles.json.
+func (r *rig) mirror(agent string) string {
+	return filepath.Join(r.root, "agents", cmp.Or(agent, "main"), "agent", "auth-profiles.json")
+}
+
+// eventually waits until ok answers true.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain: %s", what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// pass lets time go by: tokens do not expire faster for a test.
+func pass(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-t.Context().Done():
+	case <-time.After(d):
+	}
+}
+
+// sorted is for messages.
+func sorted[M ~map[string]V, V any](m M) []string { return slices.Sorted(maps.Keys(m)) }
