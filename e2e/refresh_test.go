@@ -73,6 +73,7 @@ func TestTwoAgentsLiveSideBySide(t *testing.T) {
 // request to after the answer. Whatever the process does about it, the next
 // one has a token, and no spent refresh token was sent again.
 func TestSignalsLoseNoLogin(t *testing.T) {
+	t.Parallel()
 	const (
 		rounds = 7
 		held   = 400 * time.Millisecond // how long the answer takes
