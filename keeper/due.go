@@ -68,9 +68,11 @@ func resend(policy provider.Policy, in sink.Intent, now time.Time, left time.Dur
 func backoff(n int) time.Duration { return doubled(backoffMin, n) }
 
 // retry is the pause after the n-th failure in a row, from 0, give or take half.
-func retry(n int) time.Duration {
+// The dice are thrown by the clock, so that a simulation can repeat it.
+func retry(n int, now time.Time) time.Duration {
+	dice := rand.New(rand.NewPCG(uint64(now.UnixNano()), uint64(n))) //nolint:gosec // jitter, not a secret
 	d := doubled(retryMin, n)
-	return d/2 + rand.N(d) //nolint:gosec // jitter, not a secret
+	return d/2 + time.Duration(dice.Int64N(int64(d)))
 }
 
 func doubled(d time.Duration, n int) time.Duration {

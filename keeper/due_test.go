@@ -86,8 +86,8 @@ func TestEarly(t *testing.T) {
 
 func TestRetryGrowsWithJitter(t *testing.T) {
 	for n, mean := range map[int]time.Duration{0: 2 * time.Second, 1: 4 * time.Second, 5: 64 * time.Second, 20: 15 * time.Minute} {
-		for range 100 {
-			if d := retry(n); d < mean/2 || d > mean*3/2 {
+		for i := range 100 {
+			if d := retry(n, time.Unix(1795400000, int64(i))); d < mean/2 || d > mean*3/2 {
 				t.Errorf("retry(%d) = %v, want %v give or take half", n, d, mean)
 			}
 		}

@@ -263,7 +263,7 @@ func (k *Keeper) refused(tx *sink.Tx, ref sink.Ref, c sink.Credential, err error
 			pace.Doubt = now
 		}
 	}
-	pace.Next = now.Add(max(retry(pace.Failures), e.RetryAfter))
+	pace.Next = now.Add(max(retry(pace.Failures, now), e.RetryAfter))
 	pace.Failures++
 	tx.Mark(sink.StateRetrying, e.Class.String(), pace.Next)
 	if paceErr := tx.SetPace(pace); paceErr != nil {

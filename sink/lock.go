@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -104,7 +105,7 @@ func (s *Store) lock(ctx context.Context, path string, served func() bool) (unlo
 				return nil, err
 			}
 			return func() { unlock(); <-sem }, nil
-		case <-time.After(jitter()):
+		case <-time.After(s.dice.jitter()):
 			if served != nil && served() {
 				return nil, errServed
 			}
@@ -124,7 +125,7 @@ func (s *Store) lockFile(ctx context.Context, path string, served func() bool) (
 			return unlock, nil
 		}
 		select {
-		case <-time.After(jitter()):
+		case <-time.After(s.dice.jitter()):
 		case <-ctx.Done():
 			return nil, s.busy(ctx, path)
 		}
@@ -185,7 +186,18 @@ func (s *Store) busy(ctx context.Context, path string) error {
 	}
 }
 
-func jitter() time.Duration { return pollMin + rand.N(pollMax-pollMin) } //nolint:gosec // no secret
+// dice are the store's own, so that a simulation can repeat what it saw.
+type dice struct {
+	// mu guards r.
+	mu sync.Mutex
+	r  *rand.Rand
+}
+
+func (d *dice) jitter() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return pollMin + time.Duration(d.r.Int64N(int64(pollMax-pollMin)))
+}
 
 // bodyOffset leaves the first byte alone: on Windows it is the locked one, and
 // nobody else can read or write it.

@@ -31,6 +31,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -71,6 +72,7 @@ type Store struct {
 	locker     Locker
 	wall       func() time.Time
 	semaphores semaphores
+	dice       *dice
 }
 
 // Open returns the store of the state root dir, which need not exist yet.
@@ -78,7 +80,7 @@ type Store struct {
 // used; a used one keeps the folder that the keychain remembers. Both are
 // absolute. Open touches neither disk nor keychain.
 func Open(dir, place string, secrets Secrets) *Store {
-	return OpenOn(dir, place, secrets, Seams{Disk: RealDisk{}, Locker: RealLocker{}, Wall: time.Now})
+	return OpenOn(dir, place, secrets, Seams{RealDisk{}, RealLocker{}, time.Now, rand.Uint64()}) //nolint:gosec // pauses between polls, not secrets
 }
 
 // Seams are what a simulation puts in place of the machine.
@@ -86,11 +88,12 @@ type Seams struct {
 	Disk   Disk
 	Locker Locker
 	Wall   func() time.Time
+	Seed   uint64
 }
 
 // OpenOn is Open on a simulated machine.
 func OpenOn(dir, place string, secrets Secrets, m Seams) *Store {
-	return &Store{dir: dir, place: place, secrets: secrets, disk: m.Disk, locker: m.Locker, wall: m.Wall, semaphores: newSemaphores()}
+	return &Store{dir: dir, place: place, secrets: secrets, disk: m.Disk, locker: m.Locker, wall: m.Wall, semaphores: newSemaphores(), dice: &dice{r: rand.New(rand.NewPCG(m.Seed, 0))}} //nolint:gosec // pauses between polls, not secrets
 }
 
 // Dir is the state root.

@@ -366,7 +366,13 @@ func (tx *Tx) save(ctx context.Context, x generation) error {
 		defer cancel()
 	}
 	for try := 0; ; try++ {
-		err := tx.saveOnce(ctx, x)
+		var err error
+		if try > 0 { // the last write may still be on its way
+			err = tx.s.secrets.Barrier(ctx)
+		}
+		if err == nil {
+			err = tx.saveOnce(ctx, x)
+		}
 		if err == nil {
 			return nil
 		}
