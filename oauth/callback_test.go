@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -359,6 +360,31 @@ func TestHalfOpenConnections(t *testing.T) {
 	a.finish(t, answer)
 	if d := time.Since(began); d > 3*time.Second {
 		t.Errorf("the browser waited %v behind half-open connections", d)
+	}
+}
+
+// TestOldestConnectionsGoFirst: at most 64 wait, and the ones that came first
+// are closed to let others in.
+func TestOldestConnectionsGoFirst(t *testing.T) {
+	a := start(t)
+	var conns []net.Conn
+	for range 100 {
+		c, err := net.Dial("tcp", "127.0.0.1:"+a.port())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
+		conns = append(conns, c)
+	}
+	for i, c := range conns[:36] {
+		if _, err := c.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("connection %d of 100 is still open", i)
+		}
+	}
+	_ = conns[36].SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := conns[36].Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("connection 36 is closed: %v", err)
 	}
 }
 

@@ -26,7 +26,6 @@ const (
 )
 
 var (
-	errTooLarge  = errors.New("answer larger than 1 MiB")
 	errNoContent = errors.New("answer without a usable token")
 	errProxy     = errors.New("the proxy setting is not a usable URL")
 )
@@ -102,10 +101,7 @@ func (c *Client) post(ctx context.Context, endpoint string, form url.Values, asJ
 	}
 	defer func() { _ = answer.Body.Close() }()
 	r := response{status: answer.StatusCode, header: answer.Header}
-	r.body, r.broken = io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
-	if len(r.body) > maxBody {
-		r.broken = errTooLarge
-	}
+	r.body, r.broken = io.ReadAll(io.LimitReader(answer.Body, maxBody)) // a longer one is no JSON object any more
 	return r, nil
 }
 

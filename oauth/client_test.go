@@ -139,10 +139,14 @@ func TestNotSent(t *testing.T) {
 		}
 	})
 	t.Run("http without permission", func(t *testing.T) {
-		p := at(plain.URL)
+		url, conns := rawServer(t, -1, "")
+		p := at(url)
 		p.AllowHTTP = false
 		_, err := refresh(t, p)
 		wantClass(t, err, oauth.Misconfigured)
+		if conns.Load() != 0 {
+			t.Error("it was sent")
+		}
 	})
 }
 
@@ -216,7 +220,7 @@ func TestBrokenAnswers(t *testing.T) {
 		{"cut", head + "Content-Length: 90\r\n\r\n" + `{"refresh_token":"R1","access`, "R1", oauth.Transient},
 		{"cut but readable", head + "Content-Length: 90\r\n\r\n" + `{"refresh_token":"R1","access_token":"a"}`, "R1", oauth.Transient},
 		{"cut chunk", head + "Transfer-Encoding: chunked\r\n\r\n16\r\n" + `{"refresh_token":"R1",`, "R1", oauth.Transient},
-		{"endless header", head + "X: " + strings.Repeat("x", 100<<10), "", oauth.Ambiguous},
+		{"huge header", head + "Content-Length: 20\r\nX: " + strings.Repeat("x", 100<<10) + "\r\n\r\n" + `{"access_token":"a"}`, "", oauth.Ambiguous},
 		{"cut refusal", "HTTP/1.1 400 Bad Request\r\nContent-Length: 90\r\n\r\n" + `{"error":"invalid_grant"`, "", oauth.Permanent},
 	}
 	for _, tt := range tests {
@@ -237,9 +241,11 @@ func TestBrokenAnswers(t *testing.T) {
 func TestAnswersAreBounded(t *testing.T) {
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
-	_, _ = io.WriteString(z, `{"refresh_token":"R1","x":"`)
+	_, _ = io.WriteString(z, `{"refresh_token":"R1","access_token":"a","x":"`)
 	_, _ = z.Write(bytes.Repeat([]byte("x"), 8<<20))
+	_, _ = io.WriteString(z, `"}`)
 	_ = z.Close()
+	var written atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/gzip" {
 			w.Header().Set("Content-Encoding", "gzip")
@@ -247,8 +253,12 @@ func TestAnswersAreBounded(t *testing.T) {
 			return
 		}
 		_, _ = io.WriteString(w, `{"refresh_token":"R1","x":"`)
-		for range 10 {
-			_, _ = w.Write(bytes.Repeat([]byte("x"), 1<<20))
+		for range 64 { // this one never ends by itself
+			n, err := w.Write(bytes.Repeat([]byte("x"), 1<<20))
+			written.Add(int64(n))
+			if err != nil {
+				return
+			}
 		}
 	}))
 	defer srv.Close()
@@ -258,6 +268,10 @@ func TestAnswersAreBounded(t *testing.T) {
 		if got.Refresh.Reveal() != "R1" {
 			t.Errorf("%s: the refresh token before the flood is lost", path)
 		}
+	}
+	srv.Close() // waits for the handler
+	if n := written.Load(); n > 32<<20 {
+		t.Errorf("%d MiB were taken from the server", n>>20)
 	}
 }
 
@@ -327,6 +341,9 @@ func TestLostAnswer(t *testing.T) {
 func TestHangEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &oauth.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.GetBody != nil {
+				t.Error("the request can be sent again")
+			}
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})}
@@ -394,19 +411,22 @@ func TestProxyOnlyTunnels(t *testing.T) {
 }
 
 func TestOldTLSIsRefused(t *testing.T) {
-	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(map[int]int{1: http.StatusNotFound, 2: http.StatusConflict}[r.ProtoMajor])
+	}))
+	srv.EnableHTTP2 = true
 	srv.Config.ErrorLog = quiet()
 	srv.StartTLS()
 	defer srv.Close()
 	tr := oauth.TestOnlyTransport(http.ProxyFromEnvironment)
-	if tr.TLSClientConfig.InsecureSkipVerify || tr.TLSClientConfig.MinVersion != 0x0303 || !tr.DisableKeepAlives {
+	if tr.TLSClientConfig.InsecureSkipVerify || tr.TLSClientConfig.MinVersion != 0x0303 || !tr.DisableKeepAlives || tr.ResponseHeaderTimeout != 20*time.Second || tr.TLSHandshakeTimeout != 10*time.Second {
 		t.Error("the transport is not hardened")
 	}
 	pool := srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	tr.TLSClientConfig.RootCAs = pool
 	c := &oauth.Client{Transport: tr}
 	_, err := c.Refresh(t.Context(), at(srv.URL), secret.New("x"))
-	wantClass(t, err, oauth.Misconfigured) // 404: TLS worked
+	wantClass(t, err, oauth.Misconfigured) // 404: TLS and HTTP/1.1 worked
 	old := tr.TLSClientConfig.Clone()
 	srv.TLS.MaxVersion = 0x0302
 	tr = oauth.TestOnlyTransport(http.ProxyFromEnvironment)

@@ -205,6 +205,7 @@ func TestErrorText(t *testing.T) {
 		{&Error{Status: 400, Code: "invalid_grant", Description: "gone"}, "the server answered with status 400, invalid_grant (gone)"},
 		{denial("access_denied", ""), "the server refused the sign-in, access_denied"},
 		{failure(statusNoAnswer, errors.New("malformed HTTP response \"rt_SECRET\"")), "no answer from the server: connection broken"},
+		{response{status: 200}.unusable(Token{}, errMalformed), "the server answered with status 200: malformed JSON object"},
 		{&Error{Class: Misconfigured, cause: errors.New("client_id: is missing")}, "unusable provider: client_id: is missing"},
 	}
 	for _, tt := range tests {

@@ -76,6 +76,46 @@ func TestLoginAndRefresh(t *testing.T) {
 	}
 }
 
+// TestLoginNeedsAnAccount where the provider says so; the token is not lost.
+func TestLoginNeedsAnAccount(t *testing.T) {
+	s := startServer(t, oauthtest.Options{Approve: "ada"})
+	for _, required := range []bool{true, false} {
+		p := *s.Provider().OAuth
+		p.Identity.Account, p.Identity.Required = []string{"nowhere"}, required
+		l, err := new(oauth.Client).StartLogin(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = oauthtest.Browser{}.Open(t.Context(), l.URL) }()
+		token, err := l.Wait(t.Context())
+		l.Close(err)
+		if errors.Is(err, oauth.ErrNoAccount) != required || token.Access.Empty() || token.Refresh.Empty() {
+			t.Errorf("required %t: %v, token whole %t", required, err, !token.Refresh.Empty())
+		}
+		if token.Scope != "openid email offline_access" || token.Account.Email != "ada@example.test" {
+			t.Errorf("scope %q, account %+v", token.Scope, token.Account)
+		}
+	}
+}
+
+// TestScopeDefaultsToWhatWasAsked (RFC 6749 §5.1).
+func TestScopeDefaultsToWhatWasAsked(t *testing.T) {
+	s := startServer(t, oauthtest.Options{Approve: "ada"})
+	s.Fail(oauthtest.Fault{Status: 200, Body: `{"access_token":"a"}`})
+	p := *s.Provider().OAuth
+	p.Identity.Required = false
+	l, err := new(oauth.Client).StartLogin(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = oauthtest.Browser{}.Open(t.Context(), l.URL) }()
+	token, err := l.Wait(t.Context())
+	l.Close(err)
+	if err != nil || token.Scope != "openid email offline_access" {
+		t.Errorf("scope = %q, %v", token.Scope, err)
+	}
+}
+
 func TestDenied(t *testing.T) {
 	s := startServer(t, oauthtest.Options{})
 	_, page, err := signIn(t, s, oauthtest.Browser{User: "ada", Deny: true})

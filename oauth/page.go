@@ -52,13 +52,11 @@ func newPage(path string, port int, accept func(url.Values) error) *page {
 		ReadHeaderTimeout: headLimit,
 		ReadTimeout:       readLimit,
 		WriteTimeout:      readLimit,
-		IdleTimeout:       headLimit,
 		MaxHeaderBytes:    maxHeader,
 		ConnState:         p.crowd.watch,
 		// What it would log quotes requests.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	p.server.SetKeepAlivesEnabled(false)
 	return p
 }
 
@@ -143,9 +141,7 @@ func (p *page) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The caller exchanges and saves: that may take longer than a request.
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Time{})
-	_ = c.SetWriteDeadline(time.Time{})
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	select {
 	case <-p.ended:
 	case <-r.Context().Done(): // the tab was closed

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -152,7 +153,7 @@ func TestRefreshTokenSurvives(t *testing.T) {
 			t.Errorf("%s: refresh %q, class %v, want %q, %v (access token kept: %t)", tt.name, got.Refresh.Reveal(), e.Class, tt.refresh, tt.class, !got.Access.Empty())
 		}
 	}
-	r := response{status: 200, body: []byte(`{"refresh_token":"R1",` + ok), broken: errTooLarge}
+	r := response{status: 200, body: []byte(`{"refresh_token":"R1",` + ok), broken: io.ErrUnexpectedEOF}
 	if got, err := r.token(start, provider.OAuth{}); got.Refresh.Reveal() != "R1" || err == nil {
 		t.Errorf("a body cut on the way: refresh %q, %v", got.Refresh.Reveal(), err)
 	}
