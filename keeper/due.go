@@ -85,21 +85,22 @@ func doubled(d time.Duration, n int) time.Duration {
 // early reports whether it is too early for another request, and says until
 // when. usable says that the old access token still lives; asked that a person
 // wants the request now, who waits for nothing but the least pause.
-func early(p sink.Pace, c sink.Credential, now time.Time, usable, asked bool) (until time.Time, yes bool) {
-	last := p.Last
-	if c.Minted.After(last) {
-		last = c.Minted
+func early(p sink.Pace, c sink.Credential, now sink.Moment, usable, asked bool) (until time.Time, yes bool) {
+	at := now.Wall
+	if p.Last.After(at) {
+		p = sink.Pace{} // the clock was set back: these times mean nothing
 	}
-	until = last.Add(leastPause)
+	// How long ago the last request was; a renewal that succeeded was one too.
+	quiet := now.Since(c.Minted)
+	if !p.Last.IsZero() {
+		quiet = min(quiet, at.Sub(p.Last))
+	}
+	until = at.Add(leastPause - quiet)
+	if !asked && usable {
+		until = at.Add(c.Margin(usualPause) - quiet)
+	}
 	if !asked && p.Next.After(until) {
 		until = p.Next
 	}
-	if calm := last.Add(sink.Margin(c.Minted, c.Expires, usualPause)); !asked && usable && calm.After(until) {
-		until = calm
-	}
-	// A time far in the future is a clock that was set back: it means nothing.
-	if until.Sub(now) > time.Hour+backoffMax {
-		return time.Time{}, false
-	}
-	return until, now.Before(until)
+	return until, at.Before(until)
 }

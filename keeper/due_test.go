@@ -53,12 +53,18 @@ func TestBackoffGrowsToItsCap(t *testing.T) {
 }
 
 func TestEarly(t *testing.T) {
-	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	ago := func(d time.Duration) time.Time { return now.Add(-d) }
-	long := sink.Credential{Minted: ago(time.Hour), Expires: now.Add(time.Hour)}
-	young := sink.Credential{Minted: ago(10 * time.Second), Expires: now.Add(time.Hour)}
-	short := sink.Credential{Minted: ago(11 * time.Second), Expires: now.Add(9 * time.Second)}
-	newborn := sink.Credential{Minted: ago(time.Second), Expires: now.Add(time.Hour)}
+	wall := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	now := sink.Moment{Wall: wall, Boot: "b", Up: 100 * time.Hour}
+	ago := func(d time.Duration) time.Time { return wall.Add(-d) }
+	born := func(age, left time.Duration) sink.Credential {
+		minted := sink.Moment{Wall: ago(age), Boot: "b", Up: now.Up - age}
+		return sink.Credential{Life: sink.Life{Minted: minted, Expires: wall.Add(left)}}
+	}
+	long, young, newborn := born(time.Hour, time.Hour), born(10*time.Second, time.Hour), born(time.Second, time.Hour)
+	short := born(11*time.Second, 9*time.Second)
+	future := young // minted before the clock was set back by a year
+	future.Minted.Wall = wall.AddDate(1, 0, 0)
+	failed := sink.Pace{Failures: 3, Last: ago(time.Minute), Next: wall.Add(8 * time.Second)}
 	for _, c := range []struct {
 		name          string
 		pace          sink.Pace
@@ -72,14 +78,15 @@ func TestEarly(t *testing.T) {
 		{name: "a person asks", cred: young, usable: true, asked: true},
 		{name: "nobody sends twice in 2 s", cred: newborn, asked: true, want: time.Second},
 		{name: "half of a short life", cred: short, usable: true},
-		{name: "backoff", pace: sink.Pace{Failures: 3, Last: ago(time.Minute), Next: now.Add(8 * time.Second)}, cred: long, want: 8 * time.Second},
-		{name: "backoff, and a person asks", pace: sink.Pace{Failures: 3, Last: ago(time.Minute), Next: now.Add(8 * time.Second)}, cred: long, asked: true},
+		{name: "backoff", pace: failed, cred: long, want: 8 * time.Second},
+		{name: "backoff, and a person asks", pace: failed, cred: long, asked: true},
 		{name: "sent a moment ago", pace: sink.Pace{Last: ago(time.Second)}, cred: long, asked: true, want: time.Second},
-		{name: "the clock was set back a year", pace: sink.Pace{Last: now.AddDate(1, 0, 0), Next: now.AddDate(1, 0, 0)}, cred: long, usable: true},
+		{name: "the clock was set back", pace: sink.Pace{Last: wall.AddDate(1, 0, 0), Next: wall.AddDate(1, 0, 0)}, cred: long, usable: true},
+		{name: "the clock was set back after a renewal", cred: future, usable: true, want: 20 * time.Second},
 	} {
 		until, yes := early(c.pace, c.cred, now, c.usable, c.asked)
-		if yes != (c.want > 0) || (yes && until.Sub(now) != c.want) {
-			t.Errorf("%s: until %v, %v, want %v", c.name, until.Sub(now), yes, c.want)
+		if yes != (c.want > 0) || (yes && until.Sub(wall) != c.want) {
+			t.Errorf("%s: until %v, %v, want %v", c.name, until.Sub(wall), yes, c.want)
 		}
 	}
 }

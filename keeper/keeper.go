@@ -44,22 +44,22 @@ func (e *LoginRequiredError) Error() string {
 	return fmt.Sprintf("%s needs a new sign-in (%s)", e.Ref.ID, e.Reason)
 }
 
-// Keeper works on one store. Its zero value is not usable; all fields but Wall
+// Keeper works on one store. Its zero value is not usable; all fields but Clock
 // are required. It is safe for concurrent use.
 type Keeper struct {
 	Store     *sink.Store
 	Client    *oauth.Client
 	Providers provider.Catalog
 	Log       *slog.Logger
-	// Wall tells the time; nil means time.Now. Simulation sets it.
-	Wall func() time.Time
+	// Clock tells the time; nil means sink.Now. Simulation sets it.
+	Clock func() sink.Moment
 }
 
-func (k *Keeper) now() time.Time {
-	if k.Wall != nil {
-		return k.Wall()
+func (k *Keeper) now() sink.Moment {
+	if k.Clock != nil {
+		return k.Clock()
 	}
-	return time.Now()
+	return sink.Now()
 }
 
 // Token is an access token that was handed out.
@@ -78,7 +78,7 @@ type Token struct {
 // A cancelled ctx ends it only where nothing is at stake: once the refresh
 // token has been sent, Token stays until the answer is saved.
 func (k *Keeper) Token(ctx context.Context, p sink.Profile, ttl time.Duration) (Token, error) {
-	t, err := k.Store.Token(ctx, p, k.margin(p.Provider, p.Minted, p.Expires, ttl))
+	t, err := k.Store.Token(ctx, p, k.margin(p.Provider, p.Life, ttl))
 	if err == nil {
 		return Token{p, t, p.Expires}, nil
 	}
@@ -95,11 +95,11 @@ func (k *Keeper) Refresh(ctx context.Context, p sink.Profile) (Token, error) {
 }
 
 // margin is how much life a token must have left.
-func (k *Keeper) margin(providerID string, minted, expires time.Time, ttl time.Duration) time.Duration {
+func (k *Keeper) margin(providerID string, life sink.Life, ttl time.Duration) time.Duration {
 	if ttl > 0 {
 		return ttl
 	}
-	return sink.Margin(minted, expires, k.lead(providerID))
+	return life.Margin(k.lead(providerID))
 }
 
 func (k *Keeper) lead(providerID string) time.Duration {

@@ -73,7 +73,7 @@ func (k *Keeper) login(ctx context.Context, l *oauth.Login, r LoginRequest, pin 
 		return sink.Profile{}, fmt.Errorf("signing in to %s: %w", r.Provider, err)
 	}
 	// The server has issued a login: it is saved even if the person leaves now.
-	return k.save(context.WithoutCancel(ctx), r, newCredential(r.Provider, pin, t, k.now()))
+	return k.save(context.WithoutCancel(ctx), r, newCredential(r.Provider, pin, t, k.life(t, k.now())))
 }
 
 // feed hands what is pasted to the login until it is over.
@@ -108,7 +108,7 @@ func (k *Keeper) save(ctx context.Context, r LoginRequest, c sink.Credential) (s
 		}
 		if m, ok := errors.AsType[*sink.MirrorError](err); ok {
 			k.Log.Warn("signed in, but the profile file could not be written", "profile", id, "err", m)
-			return sink.Profile{Ref: ref, Provider: c.Provider, Kind: c.Kind, Account: c.Account, Expires: c.Expires}, nil
+			return sink.Profile{Ref: ref, Provider: c.Provider, Kind: c.Kind, Account: c.Account, Life: c.Life}, nil
 		}
 		if err != nil {
 			return sink.Profile{}, err
@@ -159,7 +159,7 @@ func (k *Keeper) AddToken(ctx context.Context, ref sink.Ref, kind sink.Kind, pro
 		if c, ok := tx.Current(); ok && (c.Kind != kind || c.Provider != providerID) {
 			return fmt.Errorf("%s: %w by a login of %s", ref.ID, ErrTaken, c.Provider)
 		}
-		return tx.Received(staticCredential(kind, providerID, s, k.now(), expires))
+		return tx.Received(staticCredential(kind, providerID, s, sink.Life{Minted: k.now(), Expires: expires}))
 	})
 	if err != nil {
 		return sink.Profile{}, err

@@ -46,7 +46,7 @@ func (k *Keeper) renew(ctx context.Context, ref sink.Ref, d demand) (Token, erro
 		k.Log.Warn("the login works but was not saved as it should be", "profile", ref.ID, "err", err)
 	}
 	if got.Profile.Generation == 0 {
-		got.Profile = sink.Profile{Ref: ref, Expires: got.Expires}
+		got.Profile = sink.Profile{Ref: ref}
 		if p, err := k.Store.Profile(ref); err == nil {
 			got.Profile = p
 		}
@@ -60,7 +60,7 @@ func (k *Keeper) served(ctx context.Context, ref sink.Ref, d demand) (Token, boo
 	if err != nil || p.Generation <= d.beyond {
 		return Token{}, false
 	}
-	t, err := k.Store.Token(ctx, p, k.margin(p.Provider, p.Minted, p.Expires, d.ttl))
+	t, err := k.Store.Token(ctx, p, k.margin(p.Provider, p.Life, d.ttl))
 	if err != nil {
 		return Token{}, false
 	}
@@ -78,7 +78,7 @@ func (k *Keeper) underLock(ctx context.Context, tx *sink.Tx, ref sink.Ref, d dem
 		return c, fmt.Errorf("%s: %w", ref.ID, sink.ErrUnknownProfile)
 	}
 	now := k.now()
-	if tx.Generation() > d.beyond && c.Fresh(now, k.margin(c.Provider, c.Minted, c.Expires, d.ttl)) {
+	if tx.Generation() > d.beyond && c.Fresh(now, k.margin(c.Provider, c.Life, d.ttl)) {
 		return c, nil
 	}
 	if c.Kind != sink.KindOAuth {
@@ -89,19 +89,19 @@ func (k *Keeper) underLock(ctx context.Context, tx *sink.Tx, ref sink.Ref, d dem
 		return k.fallback(c, ref, now, d, err)
 	}
 	if d.ttl > 0 && !renewed.Fresh(k.now(), d.ttl) {
-		life := renewed.Expires.Sub(renewed.Minted).Round(time.Second)
+		life := renewed.Whole().Round(time.Second)
 		return sink.Credential{}, fmt.Errorf("%w: a new one lives %s", ErrShortLife, life)
 	}
 	return renewed, nil
 }
 
 // static answers for a secret that cannot be renewed.
-func static(c sink.Credential, ref sink.Ref, now time.Time, d demand) (sink.Credential, error) {
+func static(c sink.Credential, ref sink.Ref, now sink.Moment, d demand) (sink.Credential, error) {
 	switch {
 	case !c.Fresh(now, 0):
 		return sink.Credential{}, &LoginRequiredError{ref, c.Provider, "expired"}
 	case d.ttl > 0 && !c.Fresh(now, d.ttl):
-		return sink.Credential{}, fmt.Errorf("%w: %s are left and it cannot be renewed", ErrShortLife, c.Expires.Sub(now).Round(time.Second))
+		return sink.Credential{}, fmt.Errorf("%w: %s are left and it cannot be renewed", ErrShortLife, c.Left(now).Round(time.Second))
 	case d.asked:
 		return sink.Credential{}, sink.ErrNoRefresh
 	}
@@ -109,11 +109,11 @@ func static(c sink.Credential, ref sink.Ref, now time.Time, d demand) (sink.Cred
 }
 
 // fallback hands out the old token while it lives, unless more was promised.
-func (k *Keeper) fallback(c sink.Credential, ref sink.Ref, now time.Time, d demand, err error) (sink.Credential, error) {
+func (k *Keeper) fallback(c sink.Credential, ref sink.Ref, now sink.Moment, d demand, err error) (sink.Credential, error) {
 	if d.ttl > 0 || d.beyond > 0 || !c.Fresh(now, time.Second) {
 		return sink.Credential{}, err
 	}
-	k.Log.Warn("could not renew; the old token still works", "profile", ref.ID, "left", c.Expires.Sub(now).Round(time.Second), "err", err)
+	k.Log.Warn("could not renew; the old token still works", "profile", ref.ID, "left", c.Left(now).Round(time.Second), "err", err)
 	return c, nil
 }
 
@@ -156,7 +156,7 @@ func (k *Keeper) permitted(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sin
 	}
 	now := k.now()
 	in, _ := tx.Intent()
-	switch resend(p.Policy, in, now, c.Expires.Sub(now), d.asked) {
+	switch resend(p.Policy, in, now.Wall, c.Left(now), d.asked) {
 	case wait:
 		return fmt.Errorf("renewing %s: %w: an earlier request got no answer", ref.ID, ErrLater)
 	case giveUp:
@@ -169,11 +169,12 @@ func (k *Keeper) permitted(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sin
 	if !yes {
 		return context.Cause(ctx)
 	}
-	if until.Sub(now) > leastPause {
+	pause := until.Sub(now.Wall)
+	if pause > leastPause {
 		return fmt.Errorf("renewing %s: %w: the next try is at %s", ref.ID, ErrLater, until.Local().Format(time.TimeOnly))
 	}
 	select {
-	case <-time.After(until.Sub(now)):
+	case <-time.After(pause):
 		return context.Cause(ctx)
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -198,8 +199,8 @@ func (k *Keeper) send(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sink.Cre
 }
 
 // received saves an answer, and only then judges it.
-func (k *Keeper) received(tx *sink.Tx, ref sink.Ref, old sink.Credential, t oauth.Token, minted time.Time, tokenErr error) (sink.Credential, error) {
-	c := merge(old, t, minted)
+func (k *Keeper) received(tx *sink.Tx, ref sink.Ref, old sink.Credential, t oauth.Token, minted sink.Moment, tokenErr error) (sink.Credential, error) {
+	c := merge(old, t, k.life(t, minted))
 	if err := tx.Received(c); err != nil {
 		return old, err
 	}
@@ -214,9 +215,9 @@ func (k *Keeper) received(tx *sink.Tx, ref sink.Ref, old sink.Credential, t oaut
 }
 
 // merge is old renewed by t: what the server left out stays as it was.
-func merge(old sink.Credential, t oauth.Token, minted time.Time) sink.Credential {
+func merge(old sink.Credential, t oauth.Token, life sink.Life) sink.Credential {
 	c := old
-	c.Access, c.Minted, c.Expires = t.Access, minted, t.Expiry
+	c.Access, c.Life = t.Access, life
 	if !t.Refresh.Empty() {
 		c.Refresh = t.Refresh
 	}
@@ -232,6 +233,15 @@ func merge(old sink.Credential, t oauth.Token, minted time.Time) sink.Credential
 	return c
 }
 
+// life is that of a token just received. The protocol counts by the system's
+// clock, which in a simulation is another one than ours.
+func (k *Keeper) life(t oauth.Token, minted sink.Moment) sink.Life {
+	if t.Expiry.IsZero() {
+		return sink.Life{Minted: minted}
+	}
+	return sink.Life{Minted: minted, Expires: t.Expiry.Add(k.now().Wall.Sub(time.Now()))}
+}
+
 // refused declares what an error means for the refresh token that was sent, and
 // when to try again. The error it returns still tells its class.
 func (k *Keeper) refused(tx *sink.Tx, ref sink.Ref, c sink.Credential, err error, before sink.Intent) error {
@@ -239,7 +249,7 @@ func (k *Keeper) refused(tx *sink.Tx, ref sink.Ref, c sink.Credential, err error
 	if !ok {
 		e = &oauth.Error{Class: oauth.Ambiguous}
 	}
-	now, pace := k.now(), tx.Pace()
+	now, pace := k.now().Wall, tx.Pace()
 	pace.Last = now
 	if e.Class == oauth.Doubtful && !pace.Doubt.IsZero() && now.Sub(pace.Doubt) >= secondStrike {
 		e.Class = oauth.Permanent
@@ -249,6 +259,8 @@ func (k *Keeper) refused(tx *sink.Tx, ref sink.Ref, c sink.Credential, err error
 		tx.Outcome(sink.NotSent)
 	case oauth.Ambiguous:
 		tx.Outcome(sink.Ambiguous)
+	case oauth.Permanent:
+		tx.Outcome(sink.Dead)
 	default:
 		tx.Outcome(sink.Rejected)
 	}
@@ -290,15 +302,15 @@ func (k *Keeper) dead(tx *sink.Tx, ref sink.Ref, c sink.Credential, e *oauth.Err
 func word(code string) string { return cmp.Or(code, "refused") }
 
 // newCredential is a first login.
-func newCredential(providerID string, pin sink.Pin, t oauth.Token, minted time.Time) sink.Credential {
+func newCredential(providerID string, pin sink.Pin, t oauth.Token, life sink.Life) sink.Credential {
 	return sink.Credential{
 		Kind: sink.KindOAuth, Provider: providerID,
-		Access: t.Access, Refresh: t.Refresh, Minted: minted, Expires: t.Expiry, Scope: t.Scope,
+		Access: t.Access, Refresh: t.Refresh, Life: life, Scope: t.Scope,
 		Account: sink.Account(t.Account), Pin: pin,
 	}
 }
 
 // staticCredential is a secret that somebody pasted.
-func staticCredential(kind sink.Kind, providerID string, s secret.Text, now, expires time.Time) sink.Credential {
-	return sink.Credential{Kind: kind, Provider: providerID, Access: s, Minted: now, Expires: expires}
+func staticCredential(kind sink.Kind, providerID string, s secret.Text, life sink.Life) sink.Credential {
+	return sink.Credential{Kind: kind, Provider: providerID, Access: s, Life: life}
 }

@@ -37,12 +37,11 @@ type Credential struct {
 	Access secret.Text
 	// Refresh is empty for the static kinds.
 	Refresh secret.Text
-	// Minted is when the request that brought Access was sent; Expires is zero
-	// when nobody said.
-	Minted, Expires time.Time
-	Scope           string
-	Account         Account
-	Pin             Pin
+	// Life is that of Access.
+	Life
+	Scope   string
+	Account Account
+	Pin     Pin
 }
 
 // Account is who signed in. ID, not Email, is the identity.
@@ -54,8 +53,8 @@ type Pin struct{ Issuer, Client, TokenEndpoint, RevocationEndpoint string }
 
 // Fresh reports whether the access token is there and lives for at least
 // margin after now. An unknown expiry counts as fresh.
-func (c Credential) Fresh(now time.Time, margin time.Duration) bool {
-	return !c.Access.Empty() && (c.Expires.IsZero() || c.Expires.Sub(now) >= margin)
+func (c Credential) Fresh(now Moment, margin time.Duration) bool {
+	return !c.Access.Empty() && c.Left(now) >= margin
 }
 
 // generation is one generation of a profile, as a slot holds it. Its
@@ -91,23 +90,21 @@ type slotRecord struct {
 	Email    string `json:"email,omitempty"`
 	Plan     string `json:"plan,omitempty"`
 	Scope    string `json:"scope,omitempty"`
-	Minted   int64  `json:"minted,omitempty"`
-	Expires  int64  `json:"expires,omitempty"`
-	Refresh  string `json:"refresh,omitempty"`
-	Secret   string `json:"secret,omitempty"`
-	JK       []byte `json:"jk"`
-	Sum      string `json:"sum"`
+	lifeRecord
+	Refresh string `json:"refresh,omitempty"`
+	Secret  string `json:"secret,omitempty"`
+	JK      []byte `json:"jk"`
+	Sum     string `json:"sum"`
 }
 
 // accessRecord is the keychain's form of a generation's access token.
 type accessRecord struct {
-	V       int    `json:"v"`
-	G       uint64 `json:"g"`
-	Key     string `json:"key"`
-	Access  string `json:"access"`
-	Minted  int64  `json:"minted,omitempty"`
-	Expires int64  `json:"expires,omitempty"`
-	Sum     string `json:"sum"`
+	V      int    `json:"v"`
+	G      uint64 `json:"g"`
+	Key    string `json:"key"`
+	Access string `json:"access"`
+	lifeRecord
+	Sum string `json:"sum"`
 }
 
 // receivedRecord is the clear text of a journal that holds an answer.
@@ -142,8 +139,8 @@ func (x generation) slotRecord() slotRecord {
 		V: recordVersion, G: x.g, Key: x.key, Host: x.host, Kind: c.Kind, Provider: c.Provider,
 		Issuer: c.Pin.Issuer, Client: c.Pin.Client, Endpoint: c.Pin.TokenEndpoint, Revoke: c.Pin.RevocationEndpoint,
 		Account: c.Account.ID, Email: c.Account.Email, Plan: c.Account.Plan, Scope: c.Scope,
-		Minted: millis(c.Minted), Expires: millis(c.Expires),
-		Refresh: c.Refresh.Reveal(), JK: []byte(x.jk.Reveal()),
+		lifeRecord: c.Life.record(),
+		Refresh:    c.Refresh.Reveal(), JK: []byte(x.jk.Reveal()),
 	}
 	if c.Kind != KindOAuth {
 		r.Secret = c.Access.Reveal()
@@ -155,7 +152,7 @@ func (x generation) slotRecord() slotRecord {
 func (x generation) accessRecord() accessRecord {
 	r := accessRecord{
 		V: recordVersion, G: x.g, Key: x.key, Access: x.cred.Access.Reveal(),
-		Minted: millis(x.cred.Minted), Expires: millis(x.cred.Expires),
+		lifeRecord: x.cred.Life.record(),
 	}
 	r.Sum = r.sum()
 	return r
@@ -190,7 +187,7 @@ func (r slotRecord) generation(key string) (generation, error) {
 	}
 	c := Credential{
 		Kind: r.Kind, Provider: r.Provider, Access: secret.New(r.Secret), Refresh: secret.New(r.Refresh),
-		Minted: fromMillis(r.Minted), Expires: fromMillis(r.Expires), Scope: r.Scope,
+		Life: r.life(), Scope: r.Scope,
 		Account: Account{ID: r.Account, Email: r.Email, Plan: r.Plan},
 		Pin:     Pin{Issuer: r.Issuer, Client: r.Client, TokenEndpoint: r.Endpoint, RevocationEndpoint: r.Revoke},
 	}
@@ -199,9 +196,9 @@ func (r slotRecord) generation(key string) (generation, error) {
 
 // access is an access token as read back from its item.
 type access struct {
-	g               uint64
-	token           secret.Text
-	minted, expires time.Time
+	g     uint64
+	token secret.Text
+	life  Life
 }
 
 // decodeAccess returns the access token of profile key that b holds, or
@@ -218,7 +215,7 @@ func (r accessRecord) access(key string) (access, error) {
 	if r.V != recordVersion || r.Key != key || r.Sum != r.sum() || r.Access == "" {
 		return access{}, errCorrupt
 	}
-	return access{r.G, secret.New(r.Access), fromMillis(r.Minted), fromMillis(r.Expires)}, nil
+	return access{r.G, secret.New(r.Access), r.life()}, nil
 }
 
 // decodeReceived is the inverse of encodeReceived.

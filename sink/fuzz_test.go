@@ -14,7 +14,7 @@ const fuzzKey = "5991b1863350b037036bd552435858bf6508250c89a5b3ba63b077c4d34dcf7
 func fuzzGeneration(g uint64) generation {
 	now := time.UnixMilli(1795400000000)
 	return newGeneration(fuzzKey, g, "host", Credential{
-		Kind: KindOAuth, Provider: "acme", Access: secret.New("at"), Refresh: secret.New("rt"), Minted: now, Expires: now.Add(time.Hour),
+		Kind: KindOAuth, Provider: "acme", Access: secret.New("at"), Refresh: secret.New("rt"), Life: Life{Moment{Wall: now, Boot: "b", Up: time.Hour}, now.Add(time.Hour)},
 		Account: Account{"acct", "a@example.org", "plus"}, Pin: Pin{"i", "c", "t", "r"},
 	})
 }

@@ -65,11 +65,10 @@ type ours struct {
 	Kind    Kind   `json:"kind"`
 	Account string `json:"account,omitempty"`
 	Plan    string `json:"plan,omitempty"`
-	Minted  int64  `json:"minted,omitempty"`
-	Expires int64  `json:"expires,omitempty"`
-	State   State  `json:"state"`
-	Reason  string `json:"reason,omitempty"`
-	Until   int64  `json:"until,omitempty"`
+	lifeRecord
+	State  State  `json:"state"`
+	Reason string `json:"reason,omitempty"`
+	Until  int64  `json:"until,omitempty"`
 	// FP is the fingerprint of the refresh token that State is bound to.
 	FP string `json:"fp,omitempty"`
 }
@@ -164,8 +163,8 @@ func (e entry) profile(agent, id string) (p Profile, ok bool) {
 	return Profile{
 		Ref:      Ref{Agent: agent, ID: id},
 		Provider: e.Provider, Kind: o.Kind,
-		Account: Account{ID: o.Account, Email: e.Email, Plan: o.Plan},
-		Minted:  fromMillis(o.Minted), Expires: fromMillis(o.Expires),
+		Account:    Account{ID: o.Account, Email: e.Email, Plan: o.Plan},
+		Life:       o.life(),
 		Generation: o.G, State: o.State, Reason: o.Reason, Until: fromMillis(o.Until),
 		at: whereabouts{o.Root, o.Place, o.Key},
 	}, true
@@ -196,7 +195,7 @@ func (m *mirror) put(id string, at whereabouts, x generation, st standing) {
 	}
 	o := ours{
 		V: 1, Root: at.rootID, Place: at.place, Key: at.key, G: x.g, Kind: c.Kind, Account: c.Account.ID, Plan: c.Account.Plan,
-		Minted: millis(c.Minted), Expires: millis(c.Expires), State: st.State, Reason: st.Reason, FP: st.fp, Until: millis(st.until),
+		lifeRecord: c.Life.record(), State: st.State, Reason: st.Reason, FP: st.fp, Until: millis(st.until),
 	}
 	e = append(head, e...)
 	next := e.set("keytray", mustJSON(o)).encode()

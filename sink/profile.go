@@ -35,9 +35,8 @@ type Profile struct {
 	Provider string
 	Kind     Kind
 	Account  Account
-	// Minted and Expires are of the access token; Expires is zero when unknown
-	// or never.
-	Minted, Expires time.Time
+	// Life is that of the access token.
+	Life
 	// Generation counts logins and renewals from 1.
 	Generation uint64
 	State      State
@@ -52,12 +51,3 @@ type Profile struct {
 // whereabouts is what the mirror says about where a profile's secrets, locks
 // and journals are.
 type whereabouts struct{ rootID, place, key string }
-
-// Margin is how long before expiry the token counts as due: lead, but at most
-// half of the token's life.
-func Margin(minted, expires time.Time, lead time.Duration) time.Duration {
-	if minted.IsZero() || expires.IsZero() {
-		return lead
-	}
-	return min(lead, expires.Sub(minted)/2)
-}

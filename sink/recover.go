@@ -100,7 +100,7 @@ func (tx *Tx) readAccess(ctx context.Context) error {
 		return fmt.Errorf("reading the access token: %w", err)
 	}
 	if a, err := decodeAccess(b, tx.at.key); err == nil && a.g == g {
-		tx.cur.cred.Access, tx.cur.cred.Minted, tx.cur.cred.Expires = a.token, a.minted, a.expires
+		tx.cur.cred.Access, tx.cur.cred.Life = a.token, a.life
 	}
 	return nil
 }

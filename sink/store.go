@@ -70,7 +70,7 @@ type Store struct {
 	secrets    Secrets
 	disk       Disk
 	locker     Locker
-	wall       func() time.Time
+	clock      func() Moment
 	semaphores semaphores
 	dice       *dice
 }
@@ -80,20 +80,20 @@ type Store struct {
 // used; a used one keeps the folder that the keychain remembers. Both are
 // absolute. Open touches neither disk nor keychain.
 func Open(dir, place string, secrets Secrets) *Store {
-	return OpenOn(dir, place, secrets, Seams{RealDisk{}, RealLocker{}, time.Now, rand.Uint64()}) //nolint:gosec // pauses between polls, not secrets
+	return OpenOn(dir, place, secrets, Seams{RealDisk{}, RealLocker{}, Now, rand.Uint64()}) //nolint:gosec // pauses between polls, not secrets
 }
 
 // Seams are what a simulation puts in place of the machine.
 type Seams struct {
 	Disk   Disk
 	Locker Locker
-	Wall   func() time.Time
+	Clock  func() Moment
 	Seed   uint64
 }
 
 // OpenOn is Open on a simulated machine.
 func OpenOn(dir, place string, secrets Secrets, m Seams) *Store {
-	return &Store{dir: dir, place: place, secrets: secrets, disk: m.Disk, locker: m.Locker, wall: m.Wall, semaphores: newSemaphores(), dice: &dice{r: rand.New(rand.NewPCG(m.Seed, 0))}} //nolint:gosec // pauses between polls, not secrets
+	return &Store{dir: dir, place: place, secrets: secrets, disk: m.Disk, locker: m.Locker, clock: m.Clock, semaphores: newSemaphores(), dice: &dice{r: rand.New(rand.NewPCG(m.Seed, 0))}} //nolint:gosec // pauses between polls, not secrets
 }
 
 // Dir is the state root.
@@ -179,7 +179,7 @@ func (s *Store) Token(ctx context.Context, p Profile, margin time.Duration) (sec
 	if p.Generation == 0 || s.journalFile(p.at.place, p.at.key).exists() {
 		return secret.Text{}, ErrStale
 	}
-	if !p.Expires.IsZero() && p.Expires.Sub(s.wall()) < margin {
+	if p.Left(s.clock()) < margin {
 		return secret.Text{}, ErrStale
 	}
 	if p.Kind != KindOAuth {
@@ -196,7 +196,7 @@ func (s *Store) Token(ctx context.Context, p Profile, margin time.Duration) (sec
 	if err != nil || a.g != p.Generation {
 		return secret.Text{}, ErrStale
 	}
-	if !a.expires.IsZero() && a.expires.Sub(s.wall()) < margin {
+	if a.life.Left(s.clock()) < margin {
 		return secret.Text{}, ErrStale
 	}
 	return a.token, nil

@@ -35,10 +35,10 @@ func (w *world) open() *sink.Store { return sink.Open(w.dir, w.place, w.keychain
 var alice = sink.Ref{Agent: "main", ID: "acme:alice@example.org"}
 
 func credential(n string, life time.Duration) sink.Credential {
-	now := time.Now()
+	now := sink.Now()
 	return sink.Credential{
 		Kind: sink.KindOAuth, Provider: "acme", Access: secret.New("access-" + n), Refresh: secret.New("refresh-" + n),
-		Minted: now, Expires: now.Add(life), Scope: "openid",
+		Life: sink.Life{Minted: now, Expires: now.Wall.Add(life)}, Scope: "openid",
 		Account: sink.Account{ID: "acct-1", Email: "alice@example.org", Plan: "plus"},
 		Pin:     sink.Pin{Issuer: "https://as.example", Client: "c", TokenEndpoint: "https://as.example/token"},
 	}

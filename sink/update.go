@@ -30,6 +30,9 @@ const (
 	NotSent
 	// Rejected: the server answered and spent nothing.
 	Rejected
+	// Dead: the server will never take this refresh token, whatever became of
+	// earlier requests.
+	Dead
 )
 
 // Tx is one profile under its lock. It is valid only within the function given
@@ -219,7 +222,7 @@ func (tx *Tx) Sending() error {
 	if tx.unsaved {
 		return ErrNotSaved
 	}
-	now := millis(tx.s.wall())
+	now := millis(tx.s.clock().Wall)
 	j := journal{Phase: phaseSending, G: tx.cur.g + 1, FP: tx.cur.fingerprint(), Attempt: 1, Wall: now, Last: now, Process: tx.s.locker.Self()}
 	if tx.prior != nil {
 		j.Attempt, j.Wall = tx.prior.Attempt+1, tx.prior.Wall
@@ -331,7 +334,7 @@ func (tx *Tx) settle() error {
 	if !tx.sent || tx.outcome == Ambiguous {
 		return nil
 	}
-	if tx.prior != nil {
+	if tx.prior != nil && tx.outcome != Dead {
 		return tx.journal.write(*tx.prior)
 	}
 	return tx.journal.remove()

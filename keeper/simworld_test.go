@@ -1,0 +1,656 @@
+package keeper_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/provider"
+	"github.com/keytray/keytray/secret"
+	"github.com/keytray/keytray/sink"
+)
+
+// The simulated world: a keychain, a disk, locks, an authorization server and a
+// clock, on which several processes run the real engine. Every act of a process
+// on the world is a step; at a step it may be killed, or the world may fail it.
+// All of it lives in one synctest bubble, so time passes only when everybody
+// waits.
+
+// fault is what goes wrong at a step. Which ones make sense depends on the step.
+type fault string
+
+const (
+	killBefore   fault = "kill before"
+	killAfter    fault = "kill after"
+	failNot      fault = "error, not applied"
+	failApplied  fault = "error, applied"
+	silentNot    fault = "nil, not applied" // what a dismissed dialog does; read-back finds it
+	hang         fault = "hangs, applied late"
+	asDial       fault = "server unreachable"
+	asDropBefore fault = "request lost"
+	asDropAfter  fault = "answer lost"
+	as500Before  fault = "500, not processed"
+	as500After   fault = "500, processed"
+	as503        fault = "503"
+	asHTML       fault = "200 with HTML, processed"
+	asCut        fault = "answer cut short"
+	asRedirect   fault = "307 elsewhere"
+	asOdd        fault = "answer with an odd access token"
+)
+
+var (
+	killFaults     = []fault{killBefore, killAfter}
+	keychainFaults = []fault{failNot, failApplied, silentNot, hang}
+	diskFaults     = []fault{failNot, failApplied}
+	serverFaults   = []fault{asDial, asDropBefore, asDropAfter, as500Before, as500After, as503, asHTML, asCut, asRedirect, asOdd}
+)
+
+var (
+	errKilled   = errors.New("killed")
+	errKeychain = errors.New("the keychain does not answer")
+	errNoSpace  = errors.New("no space left on device")
+)
+
+// world is everything that outlives a process.
+type world struct {
+	rng   *rand.Rand
+	plan  map[int]fault // by step number
+	steps int
+	kinds []string // of the steps so far
+	trace []string
+	quiet bool // no faults any more
+
+	items  map[string][]byte
+	late   []lateWrite
+	locked time.Time // the keychain is locked until then
+	files  map[string][]byte
+	locks  map[string]*proc
+	bodies map[string]sink.LockBody
+	offset time.Duration // of the wall clock
+	server *server
+
+	violations []string
+	highest    map[string]uint64 // generation seen in each agent's mirror
+	mayBeOut   map[string]bool   // agents that somebody signed out
+}
+
+// lateWrite is a write whose client gave up, or died.
+type lateWrite struct {
+	at    time.Time
+	name  string
+	value []byte
+}
+
+func newWorld(seed uint64, policy provider.Policy) *world {
+	w := &world{
+		rng: rand.New(rand.NewPCG(seed, 1)), plan: map[int]fault{},
+		highest: map[string]uint64{}, mayBeOut: map[string]bool{}, items: map[string][]byte{}, files: map[string][]byte{}, locks: map[string]*proc{}, bodies: map[string]sink.LockBody{},
+	}
+	w.server = &server{w: w, policy: policy, refresh: map[string]*simRefresh{}, access: map[string]time.Time{}}
+	return w
+}
+
+func (w *world) wall() time.Time { return time.Now().Add(w.offset) }
+
+func (w *world) clock() sink.Moment {
+	return sink.Moment{Wall: w.wall(), Boot: "boot", Up: time.Since(simStart)}
+}
+
+func (w *world) note(format string, args ...any) {
+	w.trace = append(w.trace, fmt.Sprintf("%9s  ", time.Since(simStart).Truncate(time.Millisecond))+fmt.Sprintf(format, args...))
+}
+
+// simStart is when every bubble begins.
+var simStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (w *world) violation(format string, args ...any) {
+	v := fmt.Sprintf(format, args...)
+	w.note("VIOLATION: %s", v)
+	w.violations = append(w.violations, v)
+}
+
+// proc is one process: an engine with its own memory, its own connection to the
+// keychain, and a number.
+type proc struct {
+	w      *world
+	pid    int
+	dead   bool
+	wedged bool
+	// flight is the refresh token whose successor this process has in memory
+	// and nowhere else.
+	flight *simRefresh
+	keeper *keeper.Keeper
+}
+
+const (
+	simDir   = "/sim/root"
+	simPlace = "/sim/place"
+)
+
+func (w *world) start(pid int) *proc {
+	p := &proc{w: w, pid: pid}
+	store := sink.OpenOn(simDir, simPlace, simSecrets{p}, sink.Seams{Disk: simDisk{p}, Locker: simLocker{p}, Clock: w.clock, Seed: w.rng.Uint64()})
+	p.keeper = &keeper.Keeper{
+		Store: store, Client: &oauth.Client{Transport: simTransport{p}}, Providers: provider.Catalog{w.server.provider()},
+		Log: slog.New(slog.DiscardHandler), Clock: w.clock,
+	}
+	return p
+}
+
+// step is one act on the world: time passes, and what the plan has for it
+// happens. It returns the fault that the act itself must show.
+func (p *proc) step(kind, what string) fault {
+	if p.dead {
+		panic(errKilled) // a dead process does nothing, not even in its defers
+	}
+	w := p.w
+	time.Sleep(time.Duration(100+w.rng.IntN(4000)) * time.Microsecond)
+	if p.dead {
+		panic(errKilled)
+	}
+	w.steps++
+	w.kinds = append(w.kinds, kind)
+	f := w.plan[w.steps]
+	if w.quiet {
+		f = ""
+	}
+	w.note("%4d p%d %s %s %s", w.steps, p.pid, kind, what, f)
+	if f == killBefore {
+		p.kill()
+	}
+	return f
+}
+
+// after ends an act that was done.
+func (p *proc) after(f fault) {
+	if f == killAfter {
+		p.kill()
+	}
+}
+
+// kill ends the process as kill -9 does: its locks are free, and what only it
+// knew is gone.
+func (p *proc) kill() {
+	p.dead = true
+	for path, holder := range p.w.locks {
+		if holder == p {
+			delete(p.w.locks, path)
+		}
+	}
+	if p.flight != nil && p.flight.lost == "" {
+		p.flight.lost = "W2"
+	}
+	p.w.note("     p%d killed", p.pid)
+	panic(errKilled)
+}
+
+// ---- keychain
+
+// simSecrets keeps the contract of package keychain: it reads back, bounds its
+// calls, and refuses to work while a write of its own is unfinished.
+type simSecrets struct{ p *proc }
+
+func (s simSecrets) ready(ctx context.Context) error {
+	s.p.w.applyLate(false)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case s.p.w.wall().Before(s.p.w.locked) && !s.p.w.quiet:
+		return fmt.Errorf("%w: locked", errKeychain)
+	case s.p.wedged:
+		return fmt.Errorf("%w: a write is unfinished", errKeychain)
+	}
+	return nil
+}
+
+func (w *world) applyLate(all bool) {
+	w.late = slices.DeleteFunc(w.late, func(l lateWrite) bool {
+		if !all && time.Now().Before(l.at) {
+			return false
+		}
+		w.note("     late write of %s lands", short(l.name))
+		w.put(l.name, l.value)
+		return true
+	})
+}
+
+func (w *world) put(name string, value []byte) {
+	if value == nil {
+		delete(w.items, name)
+		return
+	}
+	w.items[name] = value
+}
+
+func (s simSecrets) Get(ctx context.Context, name string) ([]byte, error) {
+	f := s.p.step("get", short(name))
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	if slices.Contains(keychainFaults, f) {
+		return nil, errKeychain
+	}
+	v, ok := s.p.w.items[name]
+	s.p.after(f)
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return slices.Clone(v), nil
+}
+
+func (s simSecrets) Set(ctx context.Context, name string, value []byte) error {
+	return s.write(ctx, "set", name, value)
+}
+
+func (s simSecrets) Delete(ctx context.Context, name string) error {
+	return s.write(ctx, "delete", name, nil)
+}
+
+func (s simSecrets) write(ctx context.Context, verb, name string, value []byte) error {
+	f := s.p.step(verb, short(name))
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	switch f {
+	case failNot, silentNot:
+		return errKeychain // silence is found out by reading back
+	case hang:
+		s.p.wedged = true
+		s.p.w.late = append(s.p.w.late, lateWrite{time.Now().Add(time.Duration(s.p.w.rng.Int64N(int64(20 * time.Minute)))), name, value})
+		time.Sleep(5 * time.Second)
+		return errKeychain
+	}
+	s.p.w.put(name, value)
+	if strings.Contains(name, ".slot.") && value != nil {
+		s.p.saved()
+	}
+	s.p.after(f)
+	if f == failApplied {
+		return nil // reading back finds it there
+	}
+	return nil
+}
+
+// Barrier is answered behind all older writes, of the living and the dead.
+func (s simSecrets) Barrier(ctx context.Context) error {
+	f := s.p.step("barrier", "")
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if slices.Contains(keychainFaults, f) || (s.p.w.wall().Before(s.p.w.locked) && !s.p.w.quiet) {
+		return errKeychain
+	}
+	s.p.w.applyLate(true)
+	s.p.wedged = false
+	s.p.after(f)
+	return nil
+}
+
+// saved notes that the newest refresh token survives this process.
+func (p *proc) saved() { p.flight = nil }
+
+func short(name string) string {
+	if i := strings.IndexByte(name, '.'); i > 6 {
+		return name[:6] + name[i:]
+	}
+	return name
+}
+
+// ---- disk
+
+type simDisk struct{ p *proc }
+
+func (d simDisk) Prepare(string, ...string) error { return nil }
+
+func (d simDisk) Read(path string, limit int64) ([]byte, error) {
+	if d.p.dead {
+		panic(errKilled)
+	}
+	b, ok := d.p.w.files[path]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	if int64(len(b)) > limit {
+		return nil, errors.New("too large")
+	}
+	return slices.Clone(b), nil
+}
+
+func (d simDisk) Replace(path string, b []byte) error {
+	f := d.p.step("replace", base(path))
+	if f == failNot {
+		return errNoSpace
+	}
+	d.p.w.store(path, b)
+	d.p.after(f)
+	if f == failApplied {
+		return errNoSpace
+	}
+	return nil
+}
+
+func (d simDisk) Reserve(path string, size int) error {
+	f := d.p.step("reserve", base(path))
+	if f == failNot {
+		return errNoSpace
+	}
+	d.p.w.files[path] = make([]byte, size)
+	d.p.after(f)
+	if f == failApplied {
+		return errNoSpace
+	}
+	return nil
+}
+
+func (d simDisk) Fill(reserved, path string, b []byte) error {
+	f := d.p.step("fill", base(path))
+	if f == failNot || d.p.w.files[reserved] == nil {
+		if d.p.flight != nil {
+			d.p.flight.unjournalled = true
+		}
+		return errNoSpace
+	}
+	delete(d.p.w.files, reserved)
+	d.p.w.store(path, b)
+	d.p.saved()
+	d.p.after(f)
+	if f == failApplied {
+		return errNoSpace
+	}
+	return nil
+}
+
+func (d simDisk) Remove(paths ...string) error {
+	f := d.p.step("remove", base(paths[0]))
+	if f == failNot {
+		return errNoSpace
+	}
+	for _, path := range paths {
+		delete(d.p.w.files, path)
+	}
+	d.p.after(f)
+	if f == failApplied {
+		return errNoSpace
+	}
+	return nil
+}
+
+// base is the last part of a path, or whose mirror it is.
+func base(path string) string {
+	if strings.HasSuffix(path, "auth-profiles.json") {
+		return strings.Split(path, "/")[4] + "'s mirror"
+	}
+	return lastPart(path)
+}
+
+func lastPart(path string) string { return short(path[strings.LastIndexByte(path, '/')+1:]) }
+
+// store puts a file down and looks at it as a thief would.
+func (w *world) store(path string, b []byte) {
+	w.files[path] = slices.Clone(b)
+	if bytes.Contains(b, []byte("rt-")) || bytes.Contains(b, []byte("at-")) {
+		w.violation("I8: %s holds a secret", path)
+	}
+	if strings.HasSuffix(path, "auth-profiles.json") {
+		w.checkMirror(path, b)
+	}
+}
+
+func (w *world) checkMirror(path string, b []byte) {
+	var m struct {
+		Profiles map[string]struct {
+			Keytray struct {
+				Generation uint64
+			}
+		}
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		w.violation("the mirror is not JSON: %v", err)
+		return
+	}
+	e, ok := m.Profiles[simID]
+	switch {
+	case !ok:
+		w.highest[path] = 0 // signed out
+	case e.Keytray.Generation < w.highest[path]:
+		w.violation("I6: the mirror went from generation %d to %d", w.highest[path], e.Keytray.Generation)
+	default:
+		w.highest[path] = e.Keytray.Generation
+	}
+}
+
+// ---- locks
+
+type simLocker struct{ p *proc }
+
+func (l simLocker) TryLock(path string) (func(), error) {
+	if l.p.dead {
+		panic(errKilled)
+	}
+	holder := l.p.w.locks[path]
+	if holder != nil {
+		if holder == l.p {
+			l.p.w.violation("one process asks twice for %s", base(path))
+		}
+		return nil, nil
+	}
+	l.p.w.locks[path] = l.p
+	return func() {
+		if !l.p.dead && l.p.w.locks[path] == l.p {
+			delete(l.p.w.locks, path)
+		}
+	}, nil
+}
+
+func (l simLocker) Body(path string) sink.LockBody { return l.p.w.bodies[path] }
+
+func (l simLocker) WriteBody(path string, b sink.LockBody) error {
+	l.p.w.bodies[path] = b
+	return nil
+}
+
+func (l simLocker) Self() sink.Process { return sink.Process{PID: l.p.pid, Start: 1} }
+
+// Lives: by the lock file that was not replaced, a holder that lives would have
+// kept us out.
+func (l simLocker) Lives(sink.Process) bool { return false }
+
+// ---- authorization server
+
+// simRefresh is a refresh token as the server knows it.
+type simRefresh struct {
+	id      string
+	family  *simFamily
+	spent   time.Time
+	arrived int
+	// lost says why nobody may have the successor: W1, W2 or W3.
+	lost string
+	// unjournalled: the journal of the answer could not be written.
+	unjournalled bool
+}
+
+type simFamily struct{ revoked bool }
+
+type server struct {
+	w       *world
+	policy  provider.Policy
+	n       int
+	refresh map[string]*simRefresh
+	access  map[string]time.Time // until when it works
+}
+
+const (
+	simLife     = 10 * time.Minute
+	simEndpoint = "https://as.example/token"
+)
+
+func (s *server) provider() provider.Provider {
+	policy := s.policy
+	if policy == simKeeps {
+		policy = provider.Graceful
+	}
+	return provider.Provider{ID: "acme", Name: "Acme", OAuth: &provider.OAuth{
+		Issuer: "https://as.example", AuthorizationEndpoint: "https://as.example/authorize", TokenEndpoint: simEndpoint,
+		ClientID: "c", Redirect: provider.Redirect{Path: "/cb"}, Policy: policy,
+	}}
+}
+
+func (s *server) issue(f *simFamily) (refresh, access string) {
+	s.n++
+	refresh, access = fmt.Sprintf("rt-%d", s.n), fmt.Sprintf("at-%d", s.n)
+	s.refresh[refresh] = &simRefresh{id: refresh, family: f}
+	s.access[access] = time.Now().Add(simLife)
+	return refresh, access
+}
+
+// login is what a browser would bring.
+func (s *server) login() sink.Credential {
+	refresh, access := s.issue(&simFamily{})
+	now := s.w.clock()
+	return sink.Credential{
+		Kind: sink.KindOAuth, Provider: "acme", Access: secret.New(access), Refresh: secret.New(refresh),
+		Life: sink.Life{Minted: now, Expires: now.Wall.Add(simLife)}, Account: sink.Account{ID: "acct"},
+		Pin: sink.Pin{Issuer: "https://as.example", Client: "c", TokenEndpoint: simEndpoint},
+	}
+}
+
+type simTransport struct{ p *proc }
+
+// RoundTrip is the network and the server behind it.
+func (t simTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	p, w := t.p, t.p.w
+	f := p.step("connect", "")
+	trace := httptrace.ContextClientTrace(req.Context())
+	trace.GetConn("as.example:443")
+	if f == asDial {
+		return nil, errors.New("connection refused")
+	}
+	trace.GotConn(httptrace.GotConnInfo{})
+	trace.WroteHeaders()
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, err
+	}
+	if req.URL.String() != simEndpoint {
+		w.violation("I16: a refresh token went to %s", req.URL.Host)
+	}
+	p.after(f)
+	g := p.step("post", form.Get("refresh_token"))
+	f = pick(f, g)
+	switch f {
+	case asDropBefore:
+		return nil, errors.New("connection reset")
+	case as500Before:
+		return answer(500, `{"error":"server_error"}`), nil
+	case as503:
+		return answer(503, ``), nil
+	case asRedirect:
+		r := answer(307, ``)
+		r.Header.Set("Location", "https://evil.example/token")
+		return r, nil
+	}
+	status, text, spent := w.server.handle(p, form.Get("refresh_token"))
+	p.flight = spent
+	switch f {
+	case asDropAfter:
+		spent.loseAnswer(p)
+		return nil, errors.New("connection reset")
+	case as500After:
+		spent.loseAnswer(p)
+		return answer(500, `{"error":"server_error"}`), nil
+	case asHTML:
+		spent.loseAnswer(p)
+		return answer(200, `<html>welcome to the captive portal</html>`), nil
+	case asCut:
+		spent.loseAnswer(p)
+		return answer(200, text[:len(text)/3]), nil
+	}
+	if f == asOdd {
+		text = strings.Replace(text, `"Bearer"`, `"mac"`, 1)
+	}
+	p.after(f)
+	return answer(status, text), nil
+}
+
+func pick(f, g fault) fault {
+	if slices.Contains(serverFaults, f) {
+		return f
+	}
+	return g
+}
+
+func (r *simRefresh) loseAnswer(p *proc) {
+	if r != nil {
+		r.lost = "W1"
+	}
+	p.flight = nil
+}
+
+func answer(status int, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// handle is the server's own work. It also judges the client: a spent token may
+// come again only if the answer to its first coming may have been lost.
+func (s *server) handle(p *proc, token string) (status int, body string, spent *simRefresh) {
+	r := s.refresh[token]
+	if r == nil {
+		s.w.violation("an unknown refresh token was sent: %q", token)
+		return 400, `{"error":"invalid_grant"}`, nil
+	}
+	r.arrived++
+	if r.arrived > 6 && s.policy != simKeeps {
+		s.w.violation("I2: %s arrived %d times", token, r.arrived)
+	}
+	if !r.spent.IsZero() && s.policy != simKeeps {
+		if r.lost == "" {
+			s.w.violation("I2/I3: %s was sent again although its answer had arrived", token)
+		}
+		if s.policy == provider.Graceful && time.Since(r.spent) <= 20*time.Second && !r.family.revoked {
+			return s.grant(r)
+		}
+		r.family.revoked = true
+	}
+	if r.family.revoked {
+		return 400, `{"error":"invalid_grant"}`, nil
+	}
+	return s.grant(r)
+}
+
+// simKeeps is a server that never rotates; to the engine it is graceful.
+const simKeeps provider.Policy = "keeps"
+
+func (s *server) grant(r *simRefresh) (int, string, *simRefresh) {
+	r.spent = time.Now()
+	r.lost = ""
+	refresh, access := s.issue(r.family)
+	if s.policy == simKeeps {
+		return 200, fmt.Sprintf(`{"access_token":%q,"token_type":"Bearer","expires_in":600}`, access), nil
+	}
+	return 200, fmt.Sprintf(`{"access_token":%q,"token_type":"Bearer","expires_in":600,"refresh_token":%q}`, access, refresh), r
+}
+
+// lostAny reports whether some answer may have been lost, so that a login may
+// end without the engine's fault.
+func (s *server) lostAny() bool {
+	return slices.ContainsFunc(slices.Collect(maps.Values(s.refresh)), func(r *simRefresh) bool { return r.lost != "" })
+}
