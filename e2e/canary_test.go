@@ -106,22 +106,16 @@ func ignoreGone(err error) error {
 }
 
 // watch samples the arguments and environments of all processes of this machine
-// into seen, until the returned function is called.
+// into seen, until the returned function is called, which takes a last sample.
 func watch(seen map[string]bool) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() { // ends when stop is called, which waits for it
 		defer close(done)
 		for {
-			for _, f := range []string{"/proc/[0-9]*/cmdline", "/proc/[0-9]*/environ"} {
-				names, _ := filepath.Glob(f)
-				for _, name := range names {
-					if b, err := os.ReadFile(name); err == nil {
-						seen[string(b)] = true
-					}
-				}
-			}
+			sample(seen)
 			select {
 			case <-quit:
+				sample(seen)
 				return
 			case <-time.After(15 * time.Millisecond):
 			}
@@ -131,6 +125,27 @@ func watch(seen map[string]bool) (stop func()) {
 		close(quit)
 		<-done
 	}
+}
+
+func sample(seen map[string]bool) {
+	for _, f := range []string{"/proc/[0-9]*/cmdline", "/proc/[0-9]*/environ"} {
+		names, _ := filepath.Glob(f)
+		for _, name := range names {
+			if b, err := os.ReadFile(name); err == nil {
+				seen[string(b)] = true
+			}
+		}
+	}
+}
+
+// saw reports whether the watch came across text.
+func (r *rig) saw(text string) bool {
+	for seen := range r.seen {
+		if strings.Contains(seen, text) {
+			return true
+		}
+	}
+	return false
 }
 
 // noSecretsAnywhere searches all that the rig has left behind: its folder (the
@@ -281,10 +296,9 @@ func seenByWatch(t *testing.T, c canaries, cmd *exec.Cmd) bool {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	pass(t, 100*time.Millisecond)
+	stop()
 	in.Close()
 	cmd.Wait()
-	stop()
 	for text := range seen {
 		if c.find([]byte(text)) != "" {
 			return true

@@ -12,17 +12,21 @@ import (
 	"time"
 )
 
-// TestKeyringRestartKeepsTheLogin: the keyring daemon is killed and started
-// again.
+// TestKeyringRestartKeepsTheLogin: the keyring daemon is killed, is away for a
+// while, and is started again.
 func TestKeyringRestartKeepsTheLogin(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.srv.life(2 * time.Second)
 	r.login("alice")
-	if err := r.bus.RestartKeyring(t.Context()); err != nil {
+	r.bus.KillKeyring()
+	pass(t, 2200*time.Millisecond)
+	if got := r.run("token", "rig"); got.code != 3 || got.stdout != "" {
+		t.Errorf("token without a keyring: exit %d with %d bytes on stdout, want 3 and none\n%s", got.code, len(got.stdout), got.stderr)
+	}
+	if err := r.bus.StartKeyring(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	pass(t, 2200*time.Millisecond)
 	r.srv.life(time.Hour)
 	fresh := r.token()
 	if err := r.bus.RestartKeyring(t.Context()); err != nil {

@@ -44,12 +44,16 @@ func buildStage(ctx context.Context, bus string, tell func(string)) (*stage, err
 
 func (s *stage) findKeychain(ctx context.Context, tell func(string)) error {
 	own := keychain.Open(keychain.Options{Bus: s.bus})
-	_, err := own.Get(ctx, "demo")
-	if errors.Is(err, keychain.ErrNotFound) {
+	_, unusable := own.Get(ctx, "demo")
+	if errors.Is(unusable, keychain.ErrNotFound) {
 		s.keys = &recorder{Keychain: own}
 		return nil
 	}
+	var err error
 	s.private, err = startSession(ctx, s.dir, tell)
+	if errors.Is(err, errors.ErrUnsupported) { // another system than Linux
+		return unusable
+	}
 	if err != nil {
 		return err
 	}
