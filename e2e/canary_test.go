@@ -185,22 +185,24 @@ func exports(args []string) bool {
 	return slices.Contains(args, "token") || slices.Contains(args, "export")
 }
 
-// traced runs keytray under strace and returns the trace: each program that it
-// started, each file name it used, and every byte that it wrote, also to files
-// that are gone since.
-func (r *rig) traced(args ...string) (result, string) {
+// traced runs f, in which keytray runs under strace, and returns the trace:
+// each program that was started, each file name that was used, and every byte
+// that was written, also to files that are gone since.
+func (r *rig) traced(f func()) string {
 	r.t.Helper()
 	need(r.t, "strace")
 	trace := filepath.Join(r.t.TempDir(), "trace") // not in the rig: it holds what went over the network
-	got := r.startUnder([]string{
+	r.under = []string{
 		"strace", "-f", "--seccomp-bpf", "-qq", "-y", "-v", "-s", "1000000", "-o", trace,
 		"-e", "trace=execve,%file,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg",
-	}, nil, args...).wait()
+	}
+	defer func() { r.under = nil }()
+	f()
 	b, err := os.ReadFile(trace)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return got, string(b)
+	return string(b)
 }
 
 // toPeer matches a traced write to the network, the session bus or a pipe:

@@ -231,27 +231,30 @@ func (r *rig) checkRotation(l ledger, refreshes int) {
 	}
 }
 
-// TestLoginByPaste: a machine whose browser is elsewhere. The whole life of a
-// login under strace: what was written to a file and deleted again counts too.
+// TestLoginByPaste: a machine whose browser is elsewhere. Login and renewal are
+// run under strace: what was written to a file and deleted again counts too.
 func TestLoginByPaste(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.srv.life(2 * time.Second)
-	id := r.loginByPaste("alice", "--profile-id", "rig:paste")
+	var id string
+	login := r.traced(func() { id = r.loginByPaste("alice", "--profile-id", "rig:paste") })
 	if id != "rig:paste" {
 		t.Errorf("login printed %q, want the profile id that was asked for", id)
 	}
 	pass(t, 2200*time.Millisecond)
-	got, trace := r.traced("token", "rig:paste")
+	var got result
+	renewal := r.traced(func() { got = r.run("token", "rig:paste") })
 	l := r.srv.ledger()
 	if want := l.Access[len(l.Access)-1] + "\n"; got.code != 0 || got.stdout != want {
 		t.Fatalf("token under strace: exit %d, the server's newest token: %v\n%s", got.code, got.stdout == want, got.stderr)
 	}
 	r.checkRotation(l, 1)
-	for _, f := range l.secrets().inTrace(trace) {
+	c := l.secrets()
+	for _, f := range append(c.inTrace(login), c.inTrace(renewal)...) {
 		t.Error(f)
 	}
-	if !strings.Contains(trace, ".journal") || !strings.Contains(trace, "auth-profiles.json") {
-		t.Error("the trace shows neither journal nor mirror: it would not show a leak either")
+	if !strings.Contains(login, "auth-profiles.json") || !strings.Contains(renewal, ".journal") {
+		t.Error("the traces show no mirror or no journal: they would not show a leak either")
 	}
 }

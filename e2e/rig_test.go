@@ -113,6 +113,8 @@ type rig struct {
 	bus  *session.Session
 	srv  *server
 	env  []string
+	// under is a program around keytray, with its arguments.
+	under []string
 
 	mu   sync.Mutex // guards what follows
 	ran  []result
@@ -170,6 +172,7 @@ func (r *rig) write(path, text string) {
 type process struct {
 	*exec.Cmd
 	r      *rig
+	args   []string
 	began  time.Time
 	stdout bytes.Buffer
 	log    string // the file that gets its stderr
@@ -179,11 +182,6 @@ type process struct {
 // stdin unless one is given. Its stderr is a log file, which stays to be
 // searched.
 func (r *rig) start(stdin io.Reader, args ...string) *process {
-	return r.startUnder(nil, stdin, args...)
-}
-
-// startUnder is start with another program around keytray.
-func (r *rig) startUnder(wrapper []string, stdin io.Reader, args ...string) *process {
 	r.t.Helper()
 	r.mu.Lock()
 	r.logs++
@@ -194,8 +192,8 @@ func (r *rig) startUnder(wrapper []string, stdin io.Reader, args ...string) *pro
 		r.t.Fatal(err)
 	}
 	defer log.Close()
-	argv := slices.Concat(wrapper, []string{binary}, args)
-	p := &process{Cmd: exec.Command(argv[0], argv[1:]...), r: r, log: name, began: time.Now()}
+	argv := slices.Concat(r.under, []string{binary}, args)
+	p := &process{Cmd: exec.Command(argv[0], argv[1:]...), r: r, args: args, log: name, began: time.Now()}
 	p.Env, p.Dir, p.Stdin, p.Stdout, p.Stderr = r.env, r.dir, stdin, &p.stdout, log
 	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := p.Start(); err != nil {
@@ -220,12 +218,12 @@ func (p *process) wait() result {
 	overdue := time.AfterFunc(2*time.Minute, func() { p.Process.Kill() })
 	err := p.Wait()
 	if !overdue.Stop() {
-		p.r.t.Errorf("keytray %s did not end", strings.Join(p.Args[1:], " "))
+		p.r.t.Errorf("keytray %s did not end", strings.Join(p.args, " "))
 	}
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		p.r.t.Fatal(err)
 	}
-	got := result{args: p.Args[1:], stdout: p.stdout.String(), stderr: p.stderr(), code: p.ProcessState.ExitCode(), took: time.Since(p.began)}
+	got := result{args: p.args, stdout: p.stdout.String(), stderr: p.stderr(), code: p.ProcessState.ExitCode(), took: time.Since(p.began)}
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
 	p.r.ran = append(p.r.ran, got)
