@@ -121,6 +121,17 @@ func TestDemoOnADesktop(t *testing.T) {
 	}
 }
 
+// TestDemoSaysWhatIsMissing: a machine without the programs for a private
+// session, and without a way to install them.
+func TestDemoSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	need(t)
+	out := startDemo(t, "PATH=/nonexistent").end(1)
+	if want := "keytray: hint: on Debian and its kin, as root: apt-get install dbus gnome-keyring\n"; !strings.HasSuffix(out, want) {
+		t.Errorf("the demo ends with %q, want %q", out, want)
+	}
+}
+
 // TestInterruptedDemoCleansUp: Ctrl-C while it waits for the token to expire.
 func TestInterruptedDemoCleansUp(t *testing.T) {
 	t.Parallel()
