@@ -82,7 +82,13 @@ func startDisplay(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	cmd := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", "1024x700x24", "-nolisten", "tcp", "-noreset")
+	// It ends with its stdin, so that it does not outlive a test that was killed.
+	cmd := exec.Command("sh", "-c", `Xvfb "$@" </dev/null & exec 3>&-; read -r _; kill $!; wait`, "sh",
+		"-displayfd", "3", "-screen", "0", "1024x700x24", "-nolisten", "tcp", "-noreset")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd.ExtraFiles = []*os.File{in}
 	err = cmd.Start()
 	in.Close()
@@ -90,7 +96,7 @@ func startDisplay(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt) // it removes its lock file
+		stdin.Close()
 		cmd.Wait()
 	})
 	n, err := bufio.NewReader(out).ReadString('\n')
