@@ -23,10 +23,9 @@ const module = "github.com/keytray/keytray"
 // A rule names things that only some files may use. What is used is written as
 // [fact] does. A file pattern is one of [path.Match]; no pattern means nowhere.
 type rule struct {
-	uses    []string
-	only    []string
-	why     string
-	pending bool // the code it speaks of is not there yet
+	uses []string
+	only []string
+	why  string
 }
 
 // rules is the law of the house. A pattern that nothing matches is an error
@@ -43,10 +42,9 @@ var rules = []rule{
 		why:  "whoever can open the keychain can write it: only a program's wiring does, and hands it to sink",
 	},
 	{
-		uses:    []string{"import " + module + "/keychain/session"},
-		only:    []string{"cmd/keytray/*.go"},
-		why:     "the demo brings up a private bus and keyring where there is no desktop; nothing else starts daemons",
-		pending: true,
+		uses: []string{"import " + module + "/keychain/session"},
+		only: []string{"cmd/keytray/*.go"},
+		why:  "the demo brings up a private bus and keyring where there is no desktop; nothing else starts daemons",
 	},
 	{
 		uses: []string{"import github.com/gofrs/flock"},
@@ -82,10 +80,9 @@ var rules = []rule{
 		why:  "go-keyring finds the bus in the environment and nowhere else",
 	},
 	{
-		uses:    []string{"import os/exec"},
-		only:    []string{"keychain/*.go", "keychain/session/*.go", "cmd/keytray/*.go"},
-		why:     "arguments and environment of a child can be read by others",
-		pending: true,
+		uses: []string{"import os/exec"},
+		only: []string{"keychain/*.go", "keychain/session/*.go", "cmd/keytray/*.go"},
+		why:  "arguments and environment of a child can be read by others",
 	},
 	{
 		uses: []string{"func init"},
@@ -107,10 +104,9 @@ var rules = []rule{
 // A layer lists the packages of ours that a package may import. Every package
 // has one, and what it allows is in use.
 type layer struct {
-	pkg     string
-	uses    []string
-	why     string
-	pending bool // the package is not there yet, or not whole
+	pkg  string
+	uses []string
+	why  string
 }
 
 var layers = []layer{
@@ -120,17 +116,15 @@ var layers = []layer{
 	{pkg: "oauth/oauthtest", uses: []string{"provider"}, why: "a server and a browser that know nothing of the client they test"},
 	{pkg: "keychain", why: "names and bytes; it does not know what a profile is"},
 	{pkg: "keychain/session", why: "starts a private bus and keyring"},
-	{pkg: "keychain/keychaintest", why: "a lying keychain for tests", pending: true},
 	{pkg: "sink", uses: []string{"secret"}, why: "state: sees neither protocol nor network; the keychain is handed to it"},
 	{pkg: "sink/sinktest", why: "a keychain in memory that fails as real ones do"},
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},
 	{pkg: "keeper", uses: []string{"oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
 	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
 	{
-		pkg:     "cmd/keytray",
-		uses:    []string{"export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "provider", "secret", "sink"},
-		why:     "wiring",
-		pending: true,
+		pkg:  "cmd/keytray",
+		uses: []string{"export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "provider", "sink"},
+		why:  "wiring",
 	},
 }
 
@@ -279,7 +273,7 @@ func checkRule(facts []fact, r rule) (findings []string) {
 		used[r.only[i]] = true
 	}
 	for _, pattern := range r.only {
-		if !used[pattern] && !r.pending {
+		if !used[pattern] {
 			findings = append(findings, fmt.Sprintf("rules: nothing in %s uses %q: remove it from the table", pattern, r.uses))
 		}
 	}
@@ -309,9 +303,6 @@ func checkLayers(facts []fact, layers []layer) (findings []string) {
 		used[pkg+" "+ours] = true
 	}
 	for _, l := range layers {
-		if l.pending {
-			continue
-		}
 		if !used[l.pkg] {
 			findings = append(findings, fmt.Sprintf("layers: there is no package %s: remove its row", l.pkg))
 			continue
