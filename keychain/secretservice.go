@@ -52,7 +52,7 @@ func (s *secretService) lookup(ctx context.Context, name string) ([]string, erro
 	if len(items) > 1 {
 		return v.secrets(items)
 	}
-	value, err := detachRead(v.ctx, func() (string, error) { return keyring.Get(s.service, name) })
+	value, err := detachRead(ctx, func() (string, error) { return keyring.Get(s.service, name) })
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -65,7 +65,7 @@ func (s *secretService) set(ctx context.Context, name, value string) error {
 		return err
 	}
 	defer v.conn.Close()
-	return classify(detachWrite(v.ctx, func() error { return keyring.Set(s.service, name, value) }))
+	return classify(detachWrite(ctx, func() error { return keyring.Set(s.service, name, value) }))
 }
 
 // remove deletes through go-keyring only what cannot be another item than
@@ -88,7 +88,7 @@ func (s *secretService) remove(ctx context.Context, name string, mine func(strin
 		return err
 	}
 	if len(items) == 1 && mine(values[0]) {
-		err := classify(detachWrite(v.ctx, func() error { return keyring.Delete(s.service, name) }))
+		err := classify(detachWrite(ctx, func() error { return keyring.Delete(s.service, name) }))
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}

@@ -54,8 +54,8 @@ func ignoreAbsent(err error) error {
 	return err
 }
 
-// noSuchLogonSession is what a network logon gets, over ssh or WinRM.
-const noSuchLogonSession = syscall.Errno(1312)
+// errNoSuchLogonSession is what a network logon gets, over ssh or WinRM.
+const errNoSuchLogonSession = syscall.Errno(1312)
 
 // classify makes one of our errors of one of theirs.
 func classify(err error) error {
@@ -66,7 +66,7 @@ func classify(err error) error {
 		return ErrNotFound
 	case errors.Is(err, keyring.ErrSetDataTooBig):
 		return ErrTooBig
-	case errors.Is(err, noSuchLogonSession):
+	case errors.Is(err, errNoSuchLogonSession):
 		return fmt.Errorf("%w: this needs an interactive sign-in to Windows", ErrUnavailable)
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
