@@ -38,7 +38,7 @@ var mutants = []mutant{
 	{"refresh token taken after validation", "keeper/refresh.go", []string{"if err == nil || !t.Refresh.Empty() {", "if err == nil {"}},
 	{"key without agent", "sink/key.go", []string{`rootID + "\x00" + agent + "\x00" + id`, `rootID + "\x00" + id`}},
 	{"lock given up without journal or keychain", "sink/update.go", []string{"mayGiveUp := tx.journalled || !tx.sent", "mayGiveUp := true"}},
-	{"caller's end reaches the save", "sink/update.go", []string{"if tx.unsaved {\n		return ErrNotSaved\n	}\n	now", "now"}},
+	{"unsaved answer spent", "sink/update.go", []string{"if tx.unsaved {\n		return ErrNotSaved\n	}\n	now", "now"}},
 }
 
 var caught = regexp.MustCompile(`simulation_test\.go:\d+: (.*)`)
@@ -56,7 +56,7 @@ func TestMutants(t *testing.T) {
 	for _, m := range mutants {
 		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
 			overlay := m.overlay(t, top)
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "Simulation", "-timeout", "5m", "./keeper")
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "Simulation", "-timeout", "5m", "./keeper", "-sim.runs", "3000")
 			cmd.Dir = top
 			out, err := cmd.CombinedOutput()
 			if err == nil {
@@ -64,7 +64,7 @@ func TestMutants(t *testing.T) {
 			}
 			by := caught.FindSubmatch(out)
 			if by == nil {
-				t.Fatalf("%s: the simulation did not run: %.2000s", m.name, out)
+				t.Fatalf("%s: the simulation did not run: %.300s", m.name, out)
 			}
 			t.Logf("%-45s caught by %.150s", m.name, by[1])
 		})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -59,6 +58,8 @@ func askRefresh(p *proc, ref sink.Ref) error {
 	if err != nil {
 		return err
 	}
+	p.asked = profile.Generation
+	defer func() { p.asked = 0 }()
 	_, err = p.keeper.Refresh(context.Background(), profile)
 	return err
 }
@@ -70,18 +71,14 @@ func signIn(p *proc, ref sink.Ref) error {
 
 func signOut(p *proc, ref sink.Ref) error {
 	p.w.mayBeOut[ref.Agent] = true // also when we are killed: the next process finishes it
-	before := maps.Clone(p.w.items)
+	key := p.w.keyOf(ref.Agent)
 	err := p.keeper.Logout(context.Background(), ref)
-	if err == nil && len(secretItems(p.w.items)) > len(secretItems(before))-1 {
-		p.w.violation("I14: logout left %v of %v", secretItems(p.w.items), secretItems(before))
+	for name := range p.w.items {
+		if err == nil && key != "" && strings.HasPrefix(name, key) {
+			p.w.violation("I14: %s is left after logout", short(name))
+		}
 	}
 	return err
-}
-
-func secretItems(items map[string][]byte) []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(items)), func(name string) bool {
-		return !strings.Contains(name, ".slot.") && !strings.Contains(name, ".at.")
-	})
 }
 
 // live runs a process through its acts. Killed, it starts again with the next.
@@ -107,7 +104,8 @@ func (w *world) attempt(p *proc, a act) (next *proc) {
 		a.agent = simAgents[0]
 	}
 	w.note("     p%d %s of %s", p.pid, a.name, a.agent)
-	err := a.do(p, sink.Ref{Agent: a.agent, ID: simID})
+	p.ref = sink.Ref{Agent: a.agent, ID: simID}
+	err := a.do(p, p.ref)
 	w.note("     p%d %s: %v", p.pid, a.name, err)
 	return p
 }
@@ -216,6 +214,15 @@ func twoRenewals() []act {
 	}
 }
 
+// manyRenewals is a busier one, that also asks.
+func manyRenewals() []act {
+	acts := []act{{7*time.Minute + time.Millisecond, "token", "", useToken}, {6 * time.Minute, "refresh", "", askRefresh}}
+	for range 4 {
+		acts = append(acts, act{6 * time.Minute, "token", "", useToken})
+	}
+	return acts
+}
+
 // TestSimulationEachFaultAtEachStep tries every fault at every step of two
 // renewals, alone and with a second process beside.
 func TestSimulationEachFaultAtEachStep(t *testing.T) {
@@ -224,7 +231,7 @@ func TestSimulationEachFaultAtEachStep(t *testing.T) {
 		for _, beside := range []bool{false, true} {
 			procs := [][]act{twoRenewals()}
 			if beside {
-				procs = append(procs, []act{{7*time.Minute + time.Millisecond, "token", "", useToken}, {6 * time.Minute, "refresh", "", askRefresh}})
+				procs = append(procs, manyRenewals())
 			}
 			calm := simulate(t, 1, policy, nil, procs, nil)
 			report(t, calm, "no fault")
@@ -245,8 +252,12 @@ func TestSimulationEachFaultAtEachStep(t *testing.T) {
 
 func faultsOf(kind string) []fault {
 	switch kind {
-	case "get", "set", "delete", "barrier":
+	case "get", "barrier":
 		return slices.Concat(killFaults, keychainFaults)
+	case "set", "delete":
+		return slices.Concat(killFaults, keychainFaults, writeFaults)
+	case "fill":
+		return slices.Concat(killFaults, diskFaults, []fault{fullLocked})
 	case "connect":
 		return slices.Concat(killFaults, []fault{asDial})
 	case "post":
@@ -283,7 +294,7 @@ func random(t *testing.T, seed uint64) *world {
 		procs = append(procs, randomActs(dice))
 	}
 	plan := map[int]fault{}
-	all := slices.Concat(killFaults, killFaults, keychainFaults, diskFaults, serverFaults)
+	all := slices.Concat(killFaults, killFaults, keychainFaults, writeFaults, diskFaults, serverFaults, []fault{fullLocked})
 	for range dice.IntN(5) {
 		plan[1+dice.IntN(150)] = all[dice.IntN(len(all))]
 	}
@@ -298,6 +309,10 @@ func random(t *testing.T, seed uint64) *world {
 		if dice.IntN(4) == 0 {
 			at, long := time.Duration(dice.Int64N(int64(20*time.Minute))), time.Duration(dice.Int64N(int64(15*time.Minute)))
 			time.AfterFunc(at, func() { w.locked = w.wall().Add(long); w.note("     the keychain is locked for %s", long) })
+		}
+		if dice.IntN(4) == 0 {
+			at, long := time.Duration(dice.Int64N(int64(20*time.Minute))), time.Duration(dice.Int64N(int64(25*time.Minute)))
+			time.AfterFunc(at, func() { w.frozen = w.wall().Add(long); w.note("     the keychain takes no writes for %s", long) })
 		}
 	})
 }

@@ -41,6 +41,10 @@ const (
 	failApplied  fault = "error, applied"
 	silentNot    fault = "nil, not applied" // what a dismissed dialog does; read-back finds it
 	hang         fault = "hangs, applied late"
+	hangKilled   fault = "hangs, killed, applied late"
+	torn         fault = "killed, item torn"
+	pause        fault = "stopped for a while" // SIGSTOP, a debugger, a swapped-out machine
+	fullLocked   fault = "disk full, and the keychain locked for minutes"
 	asDial       fault = "server unreachable"
 	asDropBefore fault = "request lost"
 	asDropAfter  fault = "answer lost"
@@ -54,8 +58,9 @@ const (
 )
 
 var (
-	killFaults     = []fault{killBefore, killAfter}
+	killFaults     = []fault{killBefore, killAfter, pause}
 	keychainFaults = []fault{failNot, failApplied, silentNot, hang}
+	writeFaults    = []fault{hangKilled, torn}
 	diskFaults     = []fault{failNot, failApplied}
 	serverFaults   = []fault{asDial, asDropBefore, asDropAfter, as500Before, as500After, as503, asHTML, asCut, asRedirect, asOdd}
 )
@@ -77,7 +82,8 @@ type world struct {
 
 	items  map[string][]byte
 	late   []lateWrite
-	locked time.Time // the keychain is locked until then
+	locked time.Time // the keychain answers nothing until then
+	frozen time.Time // it takes no writes until then
 	files  map[string][]byte
 	locks  map[string]*proc
 	bodies map[string]sink.LockBody
@@ -134,6 +140,9 @@ type proc struct {
 	// flight is the refresh token whose successor this process has in memory
 	// and nowhere else.
 	flight *simRefresh
+	// asked is the generation that a person wants renewed, 0 if nobody asks.
+	asked  uint64
+	ref    sink.Ref
 	keeper *keeper.Keeper
 }
 
@@ -170,29 +179,39 @@ func (p *proc) step(kind, what string) fault {
 		f = ""
 	}
 	w.note("%4d p%d %s %s %s", w.steps, p.pid, kind, what, f)
-	if f == killBefore {
-		p.kill()
+	switch f {
+	case killBefore:
+		p.kill(kind)
+	case pause:
+		time.Sleep(time.Duration(1+w.rng.IntN(90)) * time.Second)
+		if p.dead {
+			panic(errKilled)
+		}
 	}
 	return f
 }
 
 // after ends an act that was done.
-func (p *proc) after(f fault) {
+func (p *proc) after(f fault, kind string) {
 	if f == killAfter {
-		p.kill()
+		p.kill(kind)
 	}
 }
 
 // kill ends the process as kill -9 does: its locks are free, and what only it
-// knew is gone.
-func (p *proc) kill() {
+// knew is gone. Where it dies decides whether that may cost the login.
+func (p *proc) kill(kind string) {
 	p.dead = true
 	for path, holder := range p.w.locks {
 		if holder == p {
 			delete(p.w.locks, path)
 		}
 	}
-	if p.flight != nil && p.flight.lost == "" {
+	switch {
+	case p.flight == nil:
+	case p.flight.unjournalled:
+		p.flight.lost = "W3"
+	case kind == "post" || kind == "fill":
 		p.flight.lost = "W2"
 	}
 	p.w.note("     p%d killed", p.pid)
@@ -246,9 +265,12 @@ func (s simSecrets) Get(ctx context.Context, name string) ([]byte, error) {
 		return nil, errKeychain
 	}
 	v, ok := s.p.w.items[name]
-	s.p.after(f)
+	s.p.after(f, "get")
 	if !ok {
 		return nil, fs.ErrNotExist
+	}
+	if string(v) == tornValue {
+		return nil, fs.ErrInvalid
 	}
 	return slices.Clone(v), nil
 }
@@ -261,29 +283,41 @@ func (s simSecrets) Delete(ctx context.Context, name string) error {
 	return s.write(ctx, "delete", name, nil)
 }
 
+// tornValue is an item whose writer died in the middle of it.
+const tornValue = "torn"
+
 func (s simSecrets) write(ctx context.Context, verb, name string, value []byte) error {
 	f := s.p.step(verb, short(name))
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
+	w := s.p.w
+	if w.wall().Before(w.frozen) && !w.quiet {
+		return fmt.Errorf("%w: it takes no writes", errKeychain)
+	}
 	switch f {
 	case failNot, silentNot:
 		return errKeychain // silence is found out by reading back
-	case hang:
+	case torn: // only what may be split over several items can be
+		if strings.Contains(name, ".slot.") || strings.Contains(name, ".at.") {
+			w.put(name, []byte(tornValue))
+		}
+		s.p.kill(verb)
+	case hang, hangKilled:
 		s.p.wedged = true
-		s.p.w.late = append(s.p.w.late, lateWrite{time.Now().Add(time.Duration(s.p.w.rng.Int64N(int64(20 * time.Minute)))), name, value})
+		w.late = append(w.late, lateWrite{time.Now().Add(time.Duration(w.rng.Int64N(int64(40 * time.Minute)))), name, value})
+		if f == hangKilled {
+			s.p.kill(verb)
+		}
 		time.Sleep(5 * time.Second)
 		return errKeychain
 	}
-	s.p.w.put(name, value)
+	w.put(name, value)
 	if strings.Contains(name, ".slot.") && value != nil {
 		s.p.saved()
 	}
-	s.p.after(f)
-	if f == failApplied {
-		return nil // reading back finds it there
-	}
-	return nil
+	s.p.after(f, verb)
+	return nil // also for failApplied: reading back finds it there
 }
 
 // Barrier is answered behind all older writes, of the living and the dead.
@@ -297,7 +331,7 @@ func (s simSecrets) Barrier(ctx context.Context) error {
 	}
 	s.p.w.applyLate(true)
 	s.p.wedged = false
-	s.p.after(f)
+	s.p.after(f, "barrier")
 	return nil
 }
 
@@ -337,7 +371,7 @@ func (d simDisk) Replace(path string, b []byte) error {
 		return errNoSpace
 	}
 	d.p.w.store(path, b)
-	d.p.after(f)
+	d.p.after(f, "replace")
 	if f == failApplied {
 		return errNoSpace
 	}
@@ -350,7 +384,7 @@ func (d simDisk) Reserve(path string, size int) error {
 		return errNoSpace
 	}
 	d.p.w.files[path] = make([]byte, size)
-	d.p.after(f)
+	d.p.after(f, "reserve")
 	if f == failApplied {
 		return errNoSpace
 	}
@@ -359,7 +393,10 @@ func (d simDisk) Reserve(path string, size int) error {
 
 func (d simDisk) Fill(reserved, path string, b []byte) error {
 	f := d.p.step("fill", base(path))
-	if f == failNot || d.p.w.files[reserved] == nil {
+	if f == fullLocked {
+		d.p.w.locked = d.p.w.wall().Add(5 * time.Minute)
+	}
+	if f == failNot || f == fullLocked || d.p.w.files[reserved] == nil {
 		if d.p.flight != nil {
 			d.p.flight.unjournalled = true
 		}
@@ -368,7 +405,7 @@ func (d simDisk) Fill(reserved, path string, b []byte) error {
 	delete(d.p.w.files, reserved)
 	d.p.w.store(path, b)
 	d.p.saved()
-	d.p.after(f)
+	d.p.after(f, "fill")
 	if f == failApplied {
 		return errNoSpace
 	}
@@ -383,7 +420,7 @@ func (d simDisk) Remove(paths ...string) error {
 	for _, path := range paths {
 		delete(d.p.w.files, path)
 	}
-	d.p.after(f)
+	d.p.after(f, "remove")
 	if f == failApplied {
 		return errNoSpace
 	}
@@ -411,14 +448,25 @@ func (w *world) store(path string, b []byte) {
 	}
 }
 
-func (w *world) checkMirror(path string, b []byte) {
-	var m struct {
-		Profiles map[string]struct {
-			Keytray struct {
-				Generation uint64
-			}
+// simMirror is what we look for in a mirror.
+type simMirror struct {
+	Profiles map[string]struct {
+		Keytray struct {
+			Key        string
+			Generation uint64
 		}
 	}
+}
+
+// keyOf is the key of an agent's profile, by its mirror.
+func (w *world) keyOf(agent string) string {
+	var m simMirror
+	_ = json.Unmarshal(w.files[mirrorOf(agent)], &m) // no mirror, no key
+	return m.Profiles[simID].Keytray.Key
+}
+
+func (w *world) checkMirror(path string, b []byte) {
+	var m simMirror
 	if err := json.Unmarshal(b, &m); err != nil {
 		w.violation("the mirror is not JSON: %v", err)
 		return
@@ -476,6 +524,7 @@ func (l simLocker) Lives(sink.Process) bool { return false }
 type simRefresh struct {
 	id      string
 	family  *simFamily
+	access  string // issued with it
 	spent   time.Time
 	arrived int
 	// lost says why nobody may have the successor: W1, W2 or W3.
@@ -513,7 +562,7 @@ func (s *server) provider() provider.Provider {
 func (s *server) issue(f *simFamily) (refresh, access string) {
 	s.n++
 	refresh, access = fmt.Sprintf("rt-%d", s.n), fmt.Sprintf("at-%d", s.n)
-	s.refresh[refresh] = &simRefresh{id: refresh, family: f}
+	s.refresh[refresh] = &simRefresh{id: refresh, family: f, access: access}
 	s.access[access] = time.Now().Add(simLife)
 	return refresh, access
 }
@@ -553,7 +602,7 @@ func (t simTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.String() != simEndpoint {
 		w.violation("I16: a refresh token went to %s", req.URL.Host)
 	}
-	p.after(f)
+	p.after(f, "connect")
 	g := p.step("post", form.Get("refresh_token"))
 	f = pick(f, g)
 	switch f {
@@ -587,7 +636,7 @@ func (t simTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if f == asOdd {
 		text = strings.Replace(text, `"Bearer"`, `"mac"`, 1)
 	}
-	p.after(f)
+	p.after(f, "post")
 	return answer(status, text), nil
 }
 
@@ -618,6 +667,10 @@ func (s *server) handle(p *proc, token string) (status int, body string, spent *
 		return 400, `{"error":"invalid_grant"}`, nil
 	}
 	r.arrived++
+	fresh := time.Until(s.access[r.access]) > simLife/2 && s.w.offset == 0
+	if now := s.w.highest[mirrorOf(p.ref.Agent)]; fresh && p.asked > 0 && now > p.asked {
+		s.w.violation("a renewal of generation %d was sent although %d was there", p.asked, now)
+	}
 	if r.arrived > 6 && s.policy != simKeeps {
 		s.w.violation("I2: %s arrived %d times", token, r.arrived)
 	}
@@ -627,6 +680,9 @@ func (s *server) handle(p *proc, token string) (status int, body string, spent *
 		}
 		if s.policy == provider.Graceful && time.Since(r.spent) <= 20*time.Second && !r.family.revoked {
 			return s.grant(r)
+		}
+		if left := time.Until(s.access[r.access]); left > time.Minute+time.Second && s.w.offset == 0 && p.asked == 0 && s.policy == provider.Strict && !r.family.revoked {
+			s.w.violation("§4: %s was risked while its access token had %s to live", token, left)
 		}
 		r.family.revoked = true
 	}
@@ -638,6 +694,8 @@ func (s *server) handle(p *proc, token string) (status int, body string, spent *
 
 // simKeeps is a server that never rotates; to the engine it is graceful.
 const simKeeps provider.Policy = "keeps"
+
+func mirrorOf(agent string) string { return simDir + "/agents/" + agent + "/agent/auth-profiles.json" }
 
 func (s *server) grant(r *simRefresh) (int, string, *simRefresh) {
 	r.spent = time.Now()

@@ -401,8 +401,9 @@ func (tx *Tx) saveOnce(ctx context.Context, x generation) error {
 		return fmt.Errorf("saving the login: %w", err)
 	}
 	if x.cred.Kind == KindOAuth && !x.cred.Access.Empty() {
-		// A cache: without it the next reader renews the login, that is all.
-		_ = tx.s.secrets.Set(ctx, accessItem(x.key, x.g), x.encodeAccess())
+		// A cache: without it the next reader renews the login, that is all. So
+		// it may have a moment of its own when the patience for the slot is over.
+		_ = tx.s.secrets.Set(context.WithoutCancel(ctx), accessItem(x.key, x.g), x.encodeAccess())
 	}
 	return nil
 }
