@@ -239,7 +239,7 @@ func (k *Keeper) life(t oauth.Token, minted sink.Moment) sink.Life {
 	if t.Expiry.IsZero() {
 		return sink.Life{Minted: minted}
 	}
-	return sink.Life{Minted: minted, Expires: t.Expiry.Add(k.now().Wall.Sub(time.Now()))}
+	return sink.Life{Minted: minted, Expires: t.Expiry.Add(time.Until(k.now().Wall))}
 }
 
 // refused declares what an error means for the refresh token that was sent, and
