@@ -39,7 +39,8 @@ import (
 // used, a fault of the caller.
 var (
 	// ErrNotFound says that there is no such item, or that the item of that
-	// name belongs to another program. It is [fs.ErrNotExist] too.
+	// name belongs to another program. Only Get returns it. It is
+	// [fs.ErrNotExist] too, and nothing else is.
 	ErrNotFound = fmt.Errorf("item not in the keychain: %w", fs.ErrNotExist)
 	// ErrLocked says that the keychain is locked, and that it was not allowed
 	// or not possible to ask a person.
@@ -55,7 +56,8 @@ var (
 	// ErrTooBig says that a value is larger than [MaxValue].
 	ErrTooBig = errors.New("value is too big for the keychain")
 	// ErrCorrupt says that an item is there and is not what was written:
-	// damaged, torn, or not taken by a write that claimed success. It is
+	// damaged, torn, or not taken by a write that claimed success. A write
+	// returns it also where another program's item is in the way. It is
 	// [fs.ErrInvalid] too.
 	ErrCorrupt error = corruptError{}
 )
@@ -112,14 +114,15 @@ type Keychain struct {
 type store interface {
 	// lookup returns the values under name, the newest first.
 	lookup(ctx context.Context, name string) ([]string, error)
-	// set stores value under name.
+	// set stores value under name, if that is vacant.
 	set(ctx context.Context, name, value string) error
-	// remove removes the values under name that mine accepts.
+	// remove removes those items under name whose values are mine.
 	remove(ctx context.Context, name string, mine func(value string) bool) error
 	// answer returns nil when the keychain has answered on a new connection.
 	answer(ctx context.Context) error
-	// unlock asks a person to unlock what gave the error locked.
-	unlock(ctx context.Context, locked error) error
+	// unlock asks a person to unlock what gave the error locked, and runs then
+	// while that holds.
+	unlock(ctx context.Context, locked error, then func() error) error
 	// limit is the number of bytes that one item can hold.
 	limit(name string) int
 }
@@ -209,13 +212,12 @@ func (k *Keychain) unlocked(ctx context.Context, call func(context.Context) erro
 		return err
 	}
 	k.mayAsk = false
-	locked := err
-	err = bounded(ctx, personTimeout, func(ctx context.Context) error { return k.store.unlock(ctx, locked) })
+	// A person is slower than a keychain: the two have clocks of their own.
+	asking, cancel := context.WithTimeout(ctx, personTimeout)
+	defer cancel()
+	err = k.store.unlock(asking, err, func() error { return bounded(ctx, callTimeout, call) })
 	k.dismissed = errors.Is(err, ErrDismissed)
-	if err != nil {
-		return err
-	}
-	return bounded(ctx, callTimeout, call)
+	return err
 }
 
 func bounded(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
@@ -235,71 +237,67 @@ func (k *Keychain) take(ctx context.Context) error {
 
 func (k *Keychain) give() { <-k.turn }
 
-func (k *Keychain) read(ctx context.Context, name string) ([]byte, error) {
-	found, err := k.store.lookup(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	return pick(k.service, name, found)
-}
-
-func (k *Keychain) write(ctx context.Context, name string, value []byte) error {
-	sealed := seal(k.service, name, value)
-	if len(value) > MaxValue || len(sealed) > k.store.limit(name) {
-		return ErrTooBig
-	}
-	return k.put(ctx, name, sealed)
-}
-
 // put stores one item and believes only what it reads afterwards: a nil error
 // of the store proves as little as another one.
-func (k *Keychain) put(ctx context.Context, name, sealed string) error {
-	stored := k.store.set(ctx, name, sealed)
-	if _, ok := errors.AsType[*unfinishedError](stored); ok || isRefusal(stored) {
+func (k *Keychain) put(ctx context.Context, name, item string) error {
+	stored := k.store.set(ctx, name, item)
+	if isFinal(stored) {
 		return stored
 	}
-	found, err := k.store.lookup(ctx, name)
+	got, err := k.own(ctx, name)
 	switch {
-	case err != nil:
-		return errors.Join(stored, err)
-	case len(found) > 0 && equal(newestOwn(k.service, name, found), sealed):
+	case err == nil && equal(got, item):
 		return nil
 	case stored != nil:
 		return stored
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return err
 	}
 	return fmt.Errorf("%w: another value was read back", ErrCorrupt)
 }
 
-func (k *Keychain) remove(ctx context.Context, name string) error {
-	mine := func(value string) bool { return isOwn(value) }
-	removed := k.store.remove(ctx, name, mine)
-	if _, ok := errors.AsType[*unfinishedError](removed); ok || isRefusal(removed) {
+// drop removes one item of ours, if there is one, and looks again.
+func (k *Keychain) drop(ctx context.Context, name string) error {
+	if _, err := k.own(ctx, name); err != nil {
+		return unlessAbsent(err)
+	}
+	removed := k.store.remove(ctx, name, isOwn)
+	if isFinal(removed) {
 		return removed
 	}
-	found, err := k.store.lookup(ctx, name)
-	switch {
+	switch _, err := k.own(ctx, name); {
 	case errors.Is(err, ErrNotFound):
-		return nil
-	case err != nil:
-		return errors.Join(removed, err)
-	case newestOwn(k.service, name, found) == "":
 		return nil
 	case removed != nil:
 		return removed
+	case err != nil:
+		return err
 	}
 	return fmt.Errorf("%w: it was still there after it was deleted", ErrCorrupt)
 }
 
-// isRefusal reports whether the store did not even try, so that there is
-// nothing to read back.
-func isRefusal(err error) bool {
-	return errors.Is(err, ErrLocked) || errors.Is(err, ErrDismissed) || errors.Is(err, ErrTooBig)
+// own returns the item of ours under name, whole or damaged.
+func (k *Keychain) own(ctx context.Context, name string) (string, error) {
+	found, err := k.store.lookup(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	return newestOwn(k.service, name, found)
 }
 
-// isOurs reports whether err is classified already.
-func isOurs(err error) bool {
-	for _, ours := range []error{ErrNotFound, ErrLocked, ErrUnavailable, ErrDismissed, ErrWedged, ErrTooBig, ErrCorrupt} {
-		if errors.Is(err, ours) {
+// unlessAbsent is err, or nil if it only says that there is no item.
+func unlessAbsent(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// isFinal reports whether there is nothing to read back after a write: the
+// store did not even try, or it is not known when it will have.
+func isFinal(err error) bool {
+	for _, final := range []error{ErrLocked, ErrDismissed, ErrTooBig, ErrWedged} {
+		if errors.Is(err, final) {
 			return true
 		}
 	}

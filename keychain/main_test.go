@@ -19,6 +19,9 @@ import (
 var desktop *session.Session
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(keychain.StandInVariable); dir != "" {
+		os.Exit(keychain.StandIn(dir, os.Args[1:]))
+	}
 	os.Exit(run(m))
 }
 

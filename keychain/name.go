@@ -13,9 +13,12 @@ const maxName = 100
 // takes quotes and newlines for its own, D-Bus wants UTF-8.
 func checkName(service, name string) error {
 	for _, s := range []string{service, name} {
-		if len(s) == 0 || len(s) > maxName || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
+		if s == "" || len(s) > maxName || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
 			return fmt.Errorf("keychain name %.120q: want 1 to %d of a-z, 0-9, dot, underscore, hyphen", s, maxName)
 		}
+	}
+	if isPartName(name) {
+		return fmt.Errorf("keychain name %q: names ending like this are for the parts of a value", name)
 	}
 	return nil
 }

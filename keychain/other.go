@@ -19,4 +19,4 @@ func (none) remove(context.Context, string, func(string) bool) error { return Er
 
 func (none) answer(context.Context) error { return ErrUnavailable }
 
-func (none) unlock(_ context.Context, locked error) error { return locked }
+func (none) unlock(_ context.Context, locked error, _ func() error) error { return locked }

@@ -10,22 +10,32 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// unlock raises the dialog for what is locked and follows it to its end. It
-// takes for the end only what the service says of this very dialog.
-func (s *secretService) unlock(ctx context.Context, locked error) error {
+// unlock raises the dialog for what is locked, once, and then runs the call.
+func (s *secretService) unlock(ctx context.Context, locked error, then func() error) error {
 	e, ok := errors.AsType[*lockedError](locked)
 	if !ok {
 		return locked
 	}
 	// The connection outlives ctx, to take the dialog away when nobody answers.
-	life, cancel := context.WithTimeout(context.WithoutCancel(ctx), personTimeout+callTimeout)
+	life, cancel := context.WithTimeout(context.WithoutCancel(ctx), personTimeout+2*callTimeout)
 	defer cancel()
 	c, err := s.connect(life)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	v := visit{ctx: ctx, conn: c}
+	if err := (&visit{conn: c}).ask(ctx, e.path); err != nil {
+		return err
+	}
+	// KeePassXC unlocks an item for one connection only: this one.
+	s.granted = c
+	defer func() { s.granted = nil }()
+	return then()
+}
+
+// ask raises the dialog for what is at path and follows it to its end.
+func (v *visit) ask(ctx context.Context, path dbus.ObjectPath) error {
+	c := v.conn
 	signals := make(chan *dbus.Signal, 16)
 	c.Signal(signals)
 	completed := []dbus.MatchOption{dbus.WithMatchSender(secretsName), dbus.WithMatchInterface(iface + "Prompt")}
@@ -37,7 +47,7 @@ func (s *secretService) unlock(ctx context.Context, locked error) error {
 	}
 	var unlocked []dbus.ObjectPath
 	var prompt dbus.ObjectPath
-	if err := store1(v.start(secretsPath, iface+"Service.Unlock", []dbus.ObjectPath{e.path}), &unlocked, &prompt); err != nil {
+	if err := results(v.start(ctx, secretsPath, iface+"Service.Unlock", []dbus.ObjectPath{path}), &unlocked, &prompt); err != nil {
 		return err
 	}
 	if prompt == noPrompt {
@@ -46,20 +56,21 @@ func (s *secretService) unlock(ctx context.Context, locked error) error {
 	if !prompt.IsValid() {
 		return errForeignTypes
 	}
-	if err := store1(v.start(prompt, iface+"Prompt.Prompt", "")); err != nil {
+	if err := results(v.start(ctx, prompt, iface+"Prompt.Prompt", "")); err != nil {
 		return err
 	}
-	return v.follow(prompt, signals)
+	return v.follow(ctx, prompt, signals)
 }
 
-// follow waits for the end of a dialog.
-func (v *visit) follow(prompt dbus.ObjectPath, signals <-chan *dbus.Signal) error {
+// follow waits for the end of a dialog, and takes for it only what the service
+// says of this very dialog.
+func (v *visit) follow(ctx context.Context, prompt dbus.ObjectPath, signals <-chan *dbus.Signal) error {
 	for {
 		select {
-		case <-v.ctx.Done():
+		case <-ctx.Done():
 			// No answer is awaited: the message is out before the connection closes.
 			v.conn.Object(secretsName, prompt).Go(iface+"Prompt.Dismiss", dbus.FlagNoReplyExpected, nil)
-			return fmt.Errorf("%w: nobody answered its dialog: %w", ErrLocked, v.ctx.Err())
+			return fmt.Errorf("%w: nobody answered its dialog: %w", ErrLocked, ctx.Err())
 		case sig, ok := <-signals:
 			if !ok || sig.Name == busName+".NameOwnerChanged" {
 				return fmt.Errorf("%w: it ended during its dialog", ErrUnavailable)
@@ -75,7 +86,7 @@ func (v *visit) follow(prompt dbus.ObjectPath, signals <-chan *dbus.Signal) erro
 				return errForeignTypes
 			}
 			if dismissed {
-				return v.refused()
+				return v.refused(ctx)
 			}
 			return nil
 		}
@@ -84,25 +95,25 @@ func (v *visit) follow(prompt dbus.ObjectPath, signals <-chan *dbus.Signal) erro
 
 // refused tells a person's no from a dialog that could not be shown, which
 // gnome-keyring reports in the same way.
-func (v *visit) refused() error {
+func (v *visit) refused(ctx context.Context) error {
 	const prompter = "org.gnome.keyring.SystemPrompter"
 	bus := v.conn.BusObject()
 	var service, gnome string
-	_ = bus.CallWithContext(v.ctx, busName+".GetNameOwner", 0, secretsName).Store(&service)
-	_ = bus.CallWithContext(v.ctx, busName+".GetNameOwner", 0, "org.gnome.keyring").Store(&gnome)
-	if service != "" && service == gnome && !v.reachable(prompter) {
+	_ = bus.CallWithContext(ctx, busName+".GetNameOwner", 0, secretsName).Store(&service)
+	_ = bus.CallWithContext(ctx, busName+".GetNameOwner", 0, "org.gnome.keyring").Store(&gnome)
+	if service != "" && service == gnome && !v.reachable(ctx, prompter) {
 		return fmt.Errorf("%w: there is no program to ask for its password", ErrLocked)
 	}
 	return ErrDismissed
 }
 
 // reachable reports whether the bus has a name or can start its owner.
-func (v *visit) reachable(name string) bool {
+func (v *visit) reachable(ctx context.Context, name string) bool {
 	var owned bool
 	var startable []string
 	bus := v.conn.BusObject()
-	_ = bus.CallWithContext(v.ctx, busName+".NameHasOwner", 0, name).Store(&owned)
-	_ = bus.CallWithContext(v.ctx, busName+".ListActivatableNames", 0).Store(&startable)
+	_ = bus.CallWithContext(ctx, busName+".NameHasOwner", 0, name).Store(&owned)
+	_ = bus.CallWithContext(ctx, busName+".ListActivatableNames", 0).Store(&startable)
 	for _, n := range startable {
 		owned = owned || n == name
 	}

@@ -3,9 +3,11 @@
 package keychain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/godbus/dbus/v5"
 	"github.com/zalando/go-keyring"
@@ -14,14 +16,17 @@ import (
 // secretService is the keychain of a Linux or BSD desktop: gnome-keyring,
 // KWallet or KeePassXC, over D-Bus.
 //
-// go-keyring writes, deletes and reads. What it cannot do safely happens
-// before, on a connection of our own: to see that somebody answers, which
-// collection go-keyring will take, whether that is locked, and to raise and
-// follow the unlock dialog. go-keyring itself would raise it unasked, take any
-// signal for its end, and take a dismissal for success.
+// go-keyring writes and deletes. What it cannot do safely happens on a
+// connection of our own: to see before that somebody answers, which collection
+// go-keyring will take and whether that is locked; to raise and follow the
+// unlock dialog, which go-keyring raises unasked, ends at any signal, and takes
+// a dismissal of for success; and to read, where it takes the first of what a
+// search finds, whoever wrote it.
 type secretService struct {
 	service string
 	address string
+	// granted is the connection that a person has just unlocked something for.
+	granted *dbus.Conn
 }
 
 func newStore(opts Options) store {
@@ -38,33 +43,42 @@ func (s *secretService) lookup(ctx context.Context, name string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	defer v.conn.Close()
-	items, err := v.search(name)
-	if err != nil {
+	defer v.close()
+	items, err := v.search(ctx, name)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if len(items) == 0 {
+	case len(items) == 0:
 		return nil, ErrNotFound
+	case len(items) > 1:
+		if err := v.sortNewest(ctx, items); err != nil {
+			return nil, err
+		}
 	}
-	if err := v.unlocked(items); err != nil {
-		return nil, err
-	}
-	if len(items) > 1 {
-		return v.secrets(items)
-	}
-	value, err := detachRead(ctx, func() (string, error) { return keyring.Get(s.service, name) })
-	if err != nil {
-		return nil, classify(err)
-	}
-	return []string{value}, nil
+	return v.secrets(ctx, items)
 }
 
+// set looks before it writes: "replace", which go-keyring asks for, makes
+// gnome-keyring overwrite any item with our two attributes, whatever else it has.
 func (s *secretService) set(ctx context.Context, name, value string) error {
 	v, err := s.visit(ctx)
 	if err != nil {
 		return err
 	}
-	defer v.conn.Close()
+	defer v.close()
+	items, err := v.search(ctx, name)
+	if err != nil {
+		return err
+	}
+	if len(items) > 0 {
+		there, err := v.secrets(ctx, items)
+		if err != nil {
+			return err
+		}
+		if err := vacant(there); err != nil {
+			return err
+		}
+	}
 	return classify(detachWrite(ctx, func() error { return keyring.Set(s.service, name, value) }))
 }
 
@@ -75,15 +89,12 @@ func (s *secretService) remove(ctx context.Context, name string, mine func(strin
 	if err != nil {
 		return err
 	}
-	defer v.conn.Close()
-	items, err := v.search(name)
+	defer v.close()
+	items, err := v.search(ctx, name)
 	if err != nil || len(items) == 0 {
 		return err
 	}
-	if err := v.unlocked(items); err != nil {
-		return err
-	}
-	values, err := v.secrets(items)
+	values, err := v.secrets(ctx, items)
 	if err != nil {
 		return err
 	}
@@ -98,7 +109,7 @@ func (s *secretService) remove(ctx context.Context, name string, mine func(strin
 		if !mine(values[i]) {
 			continue
 		}
-		if err := v.deleteItem(item); err != nil {
+		if err := v.deleteItem(ctx, item); err != nil {
 			return err
 		}
 	}
@@ -111,54 +122,68 @@ func (s *secretService) answer(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	v := visit{ctx: ctx, conn: c, service: s.service}
-	locked, err := v.locate()
+	v := visit{conn: c, service: s.service}
+	locked, err := v.locate(ctx)
 	if err != nil || locked {
 		return err
 	}
-	_, err = v.search("barrier")
+	_, err = v.search(ctx, "barrier")
 	return err
 }
 
 // visit is what one call does on a connection of its own.
 type visit struct {
-	ctx     context.Context
-	conn    *dbus.Conn
-	service string
+	conn *dbus.Conn
+	// borrowed says that the connection is closed by another one.
+	borrowed bool
+	service  string
 	// collection is the path that go-keyring will take.
 	collection dbus.ObjectPath
 }
 
-// lockedError says what is locked.
-type lockedError struct{ path dbus.ObjectPath }
+// lockedError says what is locked: the collection, or one item.
+type lockedError struct {
+	path dbus.ObjectPath
+	item bool
+}
 
-func (e *lockedError) Error() string { return ErrLocked.Error() }
+func (e *lockedError) Error() string {
+	if e.item {
+		return ErrLocked.Error() + ": it is set to confirm each access"
+	}
+	return ErrLocked.Error()
+}
 
 func (e *lockedError) Is(target error) bool { return target == ErrLocked }
 
 // visit connects and sees to it that the collection is there and not locked.
-// The caller closes the connection.
+// The caller closes the visit.
 func (s *secretService) visit(ctx context.Context) (*visit, error) {
 	if s.address == "" {
 		return nil, fmt.Errorf("%w: there is no session bus", ErrUnavailable)
 	}
-	// go-keyring's connection is made meanwhile: two in a row are half of the
-	// time of a short command. It ends with the process, as it always does.
-	go func() { _, _ = dbus.SessionBus() }()
-	c, err := s.connect(ctx)
-	if err != nil {
-		return nil, err
+	v := &visit{conn: s.granted, service: s.service, borrowed: s.granted != nil}
+	if !v.borrowed {
+		var err error
+		if v.conn, err = s.connect(ctx); err != nil {
+			return nil, err
+		}
 	}
-	v := &visit{ctx: ctx, conn: c, service: s.service}
-	locked, err := v.locate()
+	locked, err := v.locate(ctx)
 	if err == nil && locked {
-		err = &lockedError{v.collection}
+		err = &lockedError{path: v.collection}
 	}
 	if err != nil {
-		c.Close()
+		v.close()
 		return nil, err
 	}
 	return v, nil
+}
+
+func (v *visit) close() {
+	if !v.borrowed {
+		v.conn.Close()
+	}
 }
 
 const (
@@ -174,10 +199,10 @@ const (
 
 // locate finds the collection that go-keyring will take, with the same rule,
 // and reports whether it is locked.
-func (v *visit) locate() (locked bool, err error) {
-	collections := v.start(secretsPath, getProperty, iface+"Service", "Collections")
-	login := v.start(loginPath, getProperty, iface+"Collection", "Locked")
-	alias := v.start(defaultPath, getProperty, iface+"Collection", "Locked")
+func (v *visit) locate(ctx context.Context) (locked bool, err error) {
+	collections := v.start(ctx, secretsPath, getProperty, iface+"Service", "Collections")
+	login := v.start(ctx, loginPath, getProperty, iface+"Collection", "Locked")
+	alias := v.start(ctx, defaultPath, getProperty, iface+"Collection", "Locked")
 
 	var paths []dbus.ObjectPath
 	if err := property(collections, &paths); err != nil {
@@ -191,8 +216,8 @@ func (v *visit) locate() (locked bool, err error) {
 		}
 	}
 	if err := property(call, &locked); err != nil {
-		if e, ok := errors.AsType[dbus.Error](err); ok && v.collection == defaultPath {
-			return false, fmt.Errorf("%w: it has no default collection (%s)", ErrUnavailable, e.Name)
+		if _, ok := errors.AsType[dbus.Error](call.Err); ok && v.collection == defaultPath {
+			return false, fmt.Errorf("%w: it has no default collection", ErrUnavailable)
 		}
 		return false, err
 	}
@@ -200,29 +225,25 @@ func (v *visit) locate() (locked bool, err error) {
 }
 
 // search returns the items with our two attributes, and those with more.
-func (v *visit) search(name string) ([]dbus.ObjectPath, error) {
+func (v *visit) search(ctx context.Context, name string) ([]dbus.ObjectPath, error) {
 	var items []dbus.ObjectPath
 	attributes := map[string]string{"username": name, "service": v.service}
-	err := store1(v.start(v.collection, iface+"Collection.SearchItems", attributes), &items)
+	err := results(v.start(ctx, v.collection, iface+"Collection.SearchItems", attributes), &items)
 	return items, err
 }
 
-// unlocked sees to it that the items can be read: KeePassXC locks them one by
-// one when it is set to confirm each access.
-func (v *visit) unlocked(items []dbus.ObjectPath) error {
-	calls := make([]*dbus.Call, len(items))
-	for i, item := range items {
-		calls[i] = v.start(item, getProperty, iface+"Item", "Locked")
-	}
+// sortNewest sorts items by the time of their last change, the newest first.
+func (v *visit) sortNewest(ctx context.Context, items []dbus.ObjectPath) error {
+	calls := v.each(ctx, items, getProperty, iface+"Item", "Modified")
+	modified := make(map[dbus.ObjectPath]uint64, len(items))
 	for i, c := range calls {
-		var locked bool
-		if err := property(c, &locked); err != nil {
+		var seconds uint64
+		if err := property(c, &seconds); err != nil {
 			return err
 		}
-		if locked {
-			return &lockedError{items[i]}
-		}
+		modified[items[i]] = seconds
 	}
+	slices.SortStableFunc(items, func(a, b dbus.ObjectPath) int { return cmp.Compare(modified[b], modified[a]) })
 	return nil
 }
 
@@ -234,25 +255,29 @@ type secret struct {
 	ContentType string
 }
 
-// secrets reads the items without go-keyring, which would take the first one.
-func (v *visit) secrets(items []dbus.ObjectPath) ([]string, error) {
+// secrets reads the items. An item can be locked in a collection that is not:
+// KeePassXC does that when it is set to confirm each access.
+func (v *visit) secrets(ctx context.Context, items []dbus.ObjectPath) ([]string, error) {
+	opened := v.start(ctx, secretsPath, iface+"Service.OpenSession", "plain", dbus.MakeVariant(""))
+	for i, c := range v.each(ctx, items, getProperty, iface+"Item", "Locked") {
+		var locked bool
+		if err := property(c, &locked); err != nil {
+			return nil, err
+		}
+		if locked {
+			return nil, &lockedError{items[i], true}
+		}
+	}
 	var output dbus.Variant
 	var session dbus.ObjectPath
-	call := v.start(secretsPath, iface+"Service.OpenSession", "plain", dbus.MakeVariant(""))
-	if err := store1(call, &output, &session); err != nil {
+	if err := results(opened, &output, &session); err != nil {
 		return nil, err
 	}
-	if !session.IsValid() {
-		return nil, errForeignTypes
-	}
-	calls := make([]*dbus.Call, len(items))
-	for i, item := range items {
-		calls[i] = v.start(item, iface+"Item.GetSecret", session)
-	}
+	// The session ends with the connection.
 	values := make([]string, len(items))
-	for i, c := range calls {
+	for i, c := range v.each(ctx, items, iface+"Item.GetSecret", session) {
 		var s secret
-		if err := store1(c, &s); err != nil {
+		if err := results(c, &s); err != nil {
 			return nil, err
 		}
 		values[i] = string(s.Value)
@@ -260,12 +285,21 @@ func (v *visit) secrets(items []dbus.ObjectPath) ([]string, error) {
 	return values, nil
 }
 
-func (v *visit) deleteItem(item dbus.ObjectPath) error {
+// each starts the same call for every item.
+func (v *visit) each(ctx context.Context, items []dbus.ObjectPath, method string, args ...any) []*dbus.Call {
+	calls := make([]*dbus.Call, len(items))
+	for i, item := range items {
+		calls[i] = v.start(ctx, item, method, args...)
+	}
+	return calls
+}
+
+func (v *visit) deleteItem(ctx context.Context, item dbus.ObjectPath) error {
 	var prompt dbus.ObjectPath
-	err := store1(v.start(item, iface+"Item.Delete"), &prompt)
+	err := results(v.start(ctx, item, iface+"Item.Delete"), &prompt)
 	switch {
-	case v.ctx.Err() != nil:
-		return &unfinishedError{cause: v.ctx.Err()}
+	case ctx.Err() != nil:
+		return &unfinishedError{cause: ctx.Err()}
 	case err == nil && prompt != noPrompt:
 		return fmt.Errorf("%w: deleting has to be confirmed", ErrLocked)
 	}
@@ -274,14 +308,14 @@ func (v *visit) deleteItem(item dbus.ObjectPath) error {
 
 // start begins a method call of the Secret Service, so that several can be
 // under way at once.
-func (v *visit) start(path dbus.ObjectPath, method string, args ...any) *dbus.Call {
-	return v.conn.Object(secretsName, path).GoWithContext(v.ctx, method, 0, make(chan *dbus.Call, 1), args...)
+func (v *visit) start(ctx context.Context, path dbus.ObjectPath, method string, args ...any) *dbus.Call {
+	return v.conn.Object(secretsName, path).GoWithContext(ctx, method, 0, make(chan *dbus.Call, 1), args...)
 }
 
 var errForeignTypes = fmt.Errorf("%w: it answers with types that are not in the protocol", ErrUnavailable)
 
-// store1 waits for a call and stores its results.
-func store1(c *dbus.Call, into ...any) error {
+// results waits for a call and stores what it returned.
+func results(c *dbus.Call, into ...any) error {
 	<-c.Done
 	if c.Err != nil {
 		return classify(c.Err)
@@ -295,7 +329,7 @@ func store1(c *dbus.Call, into ...any) error {
 // property waits for the value of a property.
 func property(c *dbus.Call, into any) error {
 	var v dbus.Variant
-	if err := store1(c, &v); err != nil {
+	if err := results(c, &v); err != nil {
 		return err
 	}
 	if err := v.Store(into); err != nil {

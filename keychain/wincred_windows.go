@@ -26,33 +26,34 @@ func (s credentialManager) lookup(ctx context.Context, name string) ([]string, e
 	return []string{value}, nil
 }
 
+// detachRead is detach for a call that changes nothing.
+func detachRead(ctx context.Context, call func() (string, error)) (string, error) {
+	out, done := detach(ctx, call)
+	if done != nil {
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, out.err)
+	}
+	return out.value, out.err
+}
+
 func (s credentialManager) set(ctx context.Context, name, value string) error {
+	there, err := s.lookup(ctx, name)
+	if err = errors.Join(unlessAbsent(err), vacant(there)); err != nil {
+		return err
+	}
 	return classify(detachWrite(ctx, func() error { return keyring.Set(s.service, name, value) }))
 }
 
-func (s credentialManager) remove(ctx context.Context, name string, mine func(string) bool) error {
-	values, err := s.lookup(ctx, name)
-	if err != nil || !mine(values[0]) {
-		return ignoreAbsent(err)
-	}
-	err = detachWrite(ctx, func() error { return keyring.Delete(s.service, name) })
-	return ignoreAbsent(classify(err))
+func (s credentialManager) remove(ctx context.Context, name string, _ func(string) bool) error {
+	return unlessAbsent(classify(detachWrite(ctx, func() error { return keyring.Delete(s.service, name) })))
 }
 
 func (s credentialManager) answer(ctx context.Context) error {
 	_, err := s.lookup(ctx, "barrier")
-	return ignoreAbsent(err)
+	return unlessAbsent(err)
 }
 
 // unlock has nobody to ask: the store is open while its user is signed in.
-func (credentialManager) unlock(_ context.Context, locked error) error { return locked }
-
-func ignoreAbsent(err error) error {
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	return err
-}
+func (credentialManager) unlock(_ context.Context, locked error, _ func() error) error { return locked }
 
 // errNoSuchLogonSession is what a network logon gets, over ssh or WinRM.
 const errNoSuchLogonSession = syscall.Errno(1312)
@@ -69,5 +70,6 @@ func classify(err error) error {
 	case errors.Is(err, errNoSuchLogonSession):
 		return fmt.Errorf("%w: this needs an interactive sign-in to Windows", ErrUnavailable)
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	// Not wrapped: some system errors are fs.ErrNotExist, as a missing item is.
+	return fmt.Errorf("%w: %s", ErrUnavailable, err.Error())
 }

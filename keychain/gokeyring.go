@@ -1,30 +1,12 @@
+//go:build windows || (dragonfly && cgo) || (freebsd && cgo) || linux || netbsd || openbsd
+
 package keychain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
-
-// unfinishedError is a write that was still running when its time was over.
-type unfinishedError struct {
-	// done is closed when the call has returned after all; nil if nobody will know.
-	done  <-chan struct{}
-	cause error
-}
-
-func (e *unfinishedError) Error() string { return ErrWedged.Error() + ": " + e.cause.Error() }
-
-func (e *unfinishedError) Unwrap() []error { return []error{ErrWedged, e.cause} }
-
-// over reports whether the call has returned in the meantime.
-func (e *unfinishedError) over() bool {
-	select {
-	case <-e.done:
-		return true
-	default:
-		return false
-	}
-}
 
 // outcome is what a call left behind.
 type outcome struct {
@@ -58,15 +40,6 @@ func detach(ctx context.Context, call func() (string, error)) (out outcome, done
 	}
 }
 
-// detachRead is detach for a call that changes nothing.
-func detachRead(ctx context.Context, call func() (string, error)) (string, error) {
-	out, done := detach(ctx, call)
-	if done != nil {
-		return "", fmt.Errorf("%w: %w", ErrUnavailable, out.err)
-	}
-	return out.value, out.err
-}
-
 // detachWrite is detach for a call that may be applied after we gave up on it.
 func detachWrite(ctx context.Context, call func() error) error {
 	out, done := detach(ctx, func() (string, error) { return "", call() })
@@ -74,4 +47,14 @@ func detachWrite(ctx context.Context, call func() error) error {
 		return &unfinishedError{done, out.err}
 	}
 	return out.err
+}
+
+// isOurs reports whether err is classified already.
+func isOurs(err error) bool {
+	for _, ours := range []error{ErrNotFound, ErrLocked, ErrUnavailable, ErrDismissed, ErrWedged, ErrTooBig, ErrCorrupt} {
+		if errors.Is(err, ours) {
+			return true
+		}
+	}
+	return false
 }
