@@ -116,6 +116,7 @@ var layers = []layer{
 	{pkg: "oauth/oauthtest", uses: []string{"provider"}, why: "a server and a browser that know nothing of the client they test"},
 	{pkg: "keychain", why: "names and bytes; it does not know what a profile is"},
 	{pkg: "keychain/session", why: "starts a private bus and keyring"},
+	{pkg: "keychain/keychaintest", why: "a Secret Service that lies, for tests"},
 	{pkg: "sink", uses: []string{"secret"}, why: "state: sees neither protocol nor network; the keychain is handed to it"},
 	{pkg: "sink/sinktest", why: "a keychain in memory that fails as real ones do"},
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},

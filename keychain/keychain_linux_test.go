@@ -92,6 +92,26 @@ func TestLockedInTheBackgroundIsAnErrorAtOnce(t *testing.T) {
 	}
 }
 
+func TestAKeyringThatNobodyUnlockedIsLocked(t *testing.T) {
+	s := gnome(t)
+	k := open(t)
+	if err := k.Set(t.Context(), "item", []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	s.KillKeyring()
+	_, err := k.Get(t.Context(), "item")
+	is(t, err, keychain.ErrUnavailable)
+	if err := s.StartKeyringLocked(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = k.Get(t.Context(), "item")
+	is(t, err, keychain.ErrLocked)
+	if err := s.Unlock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantValue(t, k, "v")
+}
+
 func TestWithoutABusItIsUnavailable(t *testing.T) {
 	k := keychain.Open(keychain.Options{Service: service(t), Bus: "unix:path=/nonexistent"})
 	if _, err := k.Get(t.Context(), "item"); !errors.Is(err, keychain.ErrUnavailable) {
