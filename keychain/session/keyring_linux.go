@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -150,3 +151,10 @@ func (s *Session) control(ctx context.Context, password string) error {
 	}
 	return nil
 }
+
+// Stop stops a process of the session as a debugger would, Continue lets it go
+// on; use them with [Session.KeyringPID] and [Session.BusPID].
+func Stop(pid int) error { return syscall.Kill(pid, syscall.SIGSTOP) }
+
+// Continue undoes [Stop].
+func Continue(pid int) error { return syscall.Kill(pid, syscall.SIGCONT) }
