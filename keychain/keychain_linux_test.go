@@ -118,27 +118,3 @@ func TestWithoutABusItIsUnavailable(t *testing.T) {
 		t.Errorf("Get() = %v, want ErrUnavailable", err)
 	}
 }
-
-func BenchmarkGet(b *testing.B) {
-	gnome(b)
-	k := open(b)
-	if err := k.Set(b.Context(), "item", bytes.Repeat([]byte("x"), 2000)); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if _, err := k.Get(b.Context(), "item"); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkSet(b *testing.B) {
-	gnome(b)
-	k := open(b)
-	value := bytes.Repeat([]byte("x"), 2000)
-	for b.Loop() {
-		if err := k.Set(b.Context(), "item", value); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(keychain.StandInVariable); dir != "" {
 		os.Exit(keychain.StandIn(dir, os.Args[1:]))
 	}
+	if how := os.Getenv(benchVariable); how != "" {
+		os.Exit(benchClient(how))
+	}
 	if address := os.Getenv(clientVariable); address != "" {
 		os.Exit(modelClient(address, os.Stdin, os.Stdout))
 	}
