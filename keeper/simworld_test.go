@@ -660,7 +660,7 @@ func answer(status int, body string) *http.Response {
 
 // handle is the server's own work. It also judges the client: a spent token may
 // come again only if the answer to its first coming may have been lost.
-func (s *server) handle(_ *proc, token string) (status int, body string, spent *simRefresh) {
+func (s *server) handle(p *proc, token string) (status int, body string, spent *simRefresh) {
 	r := s.refresh[token]
 	if r == nil {
 		s.w.violation("an unknown refresh token was sent: %q", token)
