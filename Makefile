@@ -46,6 +46,8 @@ test:
 	@race=-race; set -- $$($(GO) env CC); \
 	if ! command -v "$$1" >/dev/null 2>&1; then race=; echo "test: no C compiler ($$1): without the race detector"; fi; \
 	$(tool) gotestsum --format pkgname --format-hide-empty-pkg -- $$race -timeout 15m $(TESTFLAGS) ./...
+	$(call say,test: the whole simulation, which the race detector only samples)
+	@$(tool) gotestsum --format pkgname -- -run Simulation ./keeper
 
 demo: build
 	bin/keytray demo

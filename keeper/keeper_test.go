@@ -103,6 +103,7 @@ func TestOneRenewalServesAllWhoAsk(t *testing.T) {
 	d := newDesk(t, oauthtest.Options{Lifetime: time.Second})
 	p := d.login("alice")
 	d.server.SetLifetime(time.Hour)
+	time.Sleep(1100 * time.Millisecond) // the token is dead
 	tokens := make([]string, 20)
 	var wg sync.WaitGroup
 	shared := d.keeper()
@@ -112,7 +113,7 @@ func TestOneRenewalServesAllWhoAsk(t *testing.T) {
 			k = d.keeper()
 		}
 		wg.Go(func() {
-			tok, err := k.Token(t.Context(), p, 30*time.Second)
+			tok, err := k.Token(t.Context(), p, 0)
 			if err != nil {
 				t.Errorf("caller %d: %v", i, err)
 			}
@@ -235,10 +236,10 @@ func TestARevokedLoginAsksForASignInOnce(t *testing.T) {
 	d := newDesk(t, oauthtest.Options{Lifetime: time.Second})
 	p := d.login("alice")
 	d.server.Fail(oauthtest.Fault{Status: 400, Body: `{"error":"invalid_grant"}`})
-	_, err := d.keeper().Token(t.Context(), p, 10*time.Minute)
+	_, err := d.keeper().Refresh(t.Context(), p)
 	required, ok := errors.AsType[*keeper.LoginRequiredError](err)
 	if !ok || required.Reason != "invalid_grant" {
-		t.Fatalf("token = %v, want a sign-in for invalid_grant", err)
+		t.Fatalf("refresh = %v, want a sign-in for invalid_grant", err)
 	}
 	before := d.server.Stats()
 	if _, err := d.keeper().Refresh(t.Context(), d.profile(p.Ref)); !isLoginRequired(err) {
@@ -301,6 +302,28 @@ func TestAPromiseThatCannotBeKeptIsAnError(t *testing.T) {
 	if !errors.Is(err, keeper.ErrShortLife) || !strings.Contains(err.Error(), "1m0s") {
 		t.Errorf("an hour of a one-minute token: %v, want ErrShortLife with the real life", err)
 	}
+	if n := d.server.Stats().Refreshes; n != 0 {
+		t.Errorf("a refresh token was spent on a promise that cannot be kept")
+	}
+}
+
+func TestASignOutWinsOverALoginThatWaited(t *testing.T) {
+	d := newDesk(t, oauthtest.Options{})
+	p := d.login("alice")
+	r := d.request("alice")
+	show := r.Show
+	r.Show = func(url string, why error) error { // while the browser is open
+		if err := d.keeper().Logout(t.Context(), p.Ref); err != nil {
+			t.Error(err)
+		}
+		return show(url, why)
+	}
+	if _, err := d.keeper().Login(t.Context(), r); !errors.Is(err, keeper.ErrSignedOut) {
+		t.Errorf("login = %v, want ErrSignedOut", err)
+	}
+	if _, err := d.keeper().Store.Profile(p.Ref); !errors.Is(err, sink.ErrUnknownProfile) {
+		t.Errorf("profile after the sign-out: %v, want none", err)
+	}
 }
 
 func TestATokenIsNotSentToAChangedEndpoint(t *testing.T) {
@@ -310,8 +333,8 @@ func TestATokenIsNotSentToAChangedEndpoint(t *testing.T) {
 	moved := *k.Providers[0].OAuth
 	moved.TokenEndpoint = "https://evil.example/token"
 	k.Providers = provider.Catalog{{ID: p.Provider, OAuth: &moved}}
-	if _, err := k.Token(t.Context(), p, time.Minute); !errors.Is(err, keeper.ErrPinned) {
-		t.Errorf("token = %v, want ErrPinned", err)
+	if _, err := k.Refresh(t.Context(), p); !errors.Is(err, keeper.ErrPinned) {
+		t.Errorf("refresh = %v, want ErrPinned", err)
 	}
 	if n := d.server.Stats().Refreshes; n != 0 {
 		t.Errorf("the server saw %d refreshes", n)

@@ -12,6 +12,9 @@ import (
 	"github.com/keytray/keytray/sink"
 )
 
+// ErrSignedOut means that the login was signed out while the browser was open.
+var ErrSignedOut = errors.New("signed out in the meantime")
+
 // ErrTaken means that the wanted profile id belongs to something else.
 var ErrTaken = errors.New("this profile id is taken")
 
@@ -28,6 +31,8 @@ type LoginRequest struct {
 	// nothing. An answer that is no good is reported to Refused.
 	Pasted  <-chan string
 	Refused func(error)
+
+	since sink.Epochs
 }
 
 // Login signs in through the browser and saves the login. Before the person is
@@ -45,6 +50,7 @@ func (k *Keeper) Login(ctx context.Context, r LoginRequest) (sink.Profile, error
 	if err := k.Store.Probe(ctx); err != nil {
 		return sink.Profile{}, err
 	}
+	r.since = k.Store.Epochs(r.Agent)
 	l, err := k.Client.StartLogin(ctx, p)
 	if err != nil {
 		return sink.Profile{}, fmt.Errorf("signing in to %s: %w", r.Provider, err)
@@ -102,7 +108,12 @@ func (k *Keeper) save(ctx context.Context, r LoginRequest, c sink.Credential) (s
 			err = fmt.Errorf("%s: %w by another program's login", id, ErrTaken)
 			continue
 		}
-		err = k.Store.Update(ctx, ref, func(tx *sink.Tx) error { return tx.Received(c) })
+		err = k.Store.Update(ctx, ref, func(tx *sink.Tx) error {
+			if tx.SignedOutSince(r.since) {
+				return fmt.Errorf("%s: %w", id, ErrSignedOut)
+			}
+			return tx.Received(c)
+		})
 		if errors.Is(err, sink.ErrOtherAccount) {
 			continue
 		}

@@ -84,6 +84,9 @@ func (k *Keeper) underLock(ctx context.Context, tx *sink.Tx, ref sink.Ref, d dem
 	if c.Kind != sink.KindOAuth {
 		return static(c, ref, now, d)
 	}
+	if whole := c.Whole(); whole > 0 && d.ttl > whole {
+		return sink.Credential{}, fmt.Errorf("%w: it lives %s", ErrShortLife, whole.Round(time.Second))
+	}
 	renewed, err := k.spend(ctx, tx, ref, c, d)
 	if err != nil {
 		return k.fallback(c, ref, now, d, err)

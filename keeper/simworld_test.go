@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/keytray/keytray/keeper"
@@ -73,6 +74,10 @@ var (
 
 // world is everything that outlives a process.
 type world struct {
+	// mu guards everything, for the race detector's sake: two processes are never
+	// awake at the same time, which it cannot know.
+	mu sync.Mutex
+
 	rng   *rand.Rand
 	plan  map[int]fault // by step number
 	steps int
@@ -90,9 +95,30 @@ type world struct {
 	offset time.Duration // of the wall clock
 	server *server
 
+	events     []event
 	violations []string
 	highest    map[string]uint64 // generation seen in each agent's mirror
 	mayBeOut   map[string]bool   // agents that somebody signed out
+}
+
+// event happens to the world at the first step after its time.
+type event struct {
+	at time.Time
+	do func()
+}
+
+func (w *world) at(after time.Duration, do func()) {
+	w.events = append(w.events, event{time.Now().Add(after), do})
+}
+
+func (w *world) happen() {
+	w.events = slices.DeleteFunc(w.events, func(e event) bool {
+		if time.Now().Before(e.at) {
+			return false
+		}
+		e.do()
+		return true
+	})
 }
 
 // lateWrite is a write whose client gave up, or died.
@@ -112,6 +138,15 @@ func newWorld(seed uint64, policy provider.Policy) *world {
 }
 
 func (w *world) wall() time.Time { return time.Now().Add(w.offset) }
+
+// clock is what a process reads; it may be in the middle of an act.
+func (p *proc) clock() sink.Moment {
+	if !p.holds {
+		p.hold()
+		defer p.done()
+	}
+	return p.w.clock()
+}
 
 func (w *world) clock() sink.Moment {
 	return sink.Moment{Wall: w.wall(), Boot: "boot", Up: time.Since(simStart)}
@@ -135,6 +170,8 @@ func (w *world) violation(format string, args ...any) {
 type proc struct {
 	w      *world
 	pid    int
+	rng    *rand.Rand
+	holds  bool // w.mu
 	dead   bool
 	wedged bool
 	// flight is the refresh token whose successor this process has in memory
@@ -152,11 +189,11 @@ const (
 )
 
 func (w *world) start(pid int) *proc {
-	p := &proc{w: w, pid: pid}
-	store := sink.OpenOn(simDir, simPlace, simSecrets{p}, sink.Seams{Disk: simDisk{p}, Locker: simLocker{p}, Clock: w.clock, Seed: w.rng.Uint64()})
+	p := &proc{w: w, pid: pid, rng: rand.New(rand.NewPCG(w.rng.Uint64(), 3))}
+	store := sink.OpenOn(simDir, simPlace, simSecrets{p}, sink.Seams{Disk: simDisk{p}, Locker: simLocker{p}, Clock: p.clock, Seed: w.rng.Uint64()})
 	p.keeper = &keeper.Keeper{
 		Store: store, Client: &oauth.Client{Transport: simTransport{p}}, Providers: provider.Catalog{w.server.provider()},
-		Log: slog.New(slog.DiscardHandler), Clock: w.clock,
+		Log: slog.New(slog.DiscardHandler), Clock: p.clock,
 	}
 	return p
 }
@@ -164,14 +201,9 @@ func (w *world) start(pid int) *proc {
 // step is one act on the world: time passes, and what the plan has for it
 // happens. It returns the fault that the act itself must show.
 func (p *proc) step(kind, what string) fault {
-	if p.dead {
-		panic(errKilled) // a dead process does nothing, not even in its defers
-	}
 	w := p.w
-	time.Sleep(time.Duration(100+w.rng.IntN(4000)) * time.Microsecond)
-	if p.dead {
-		panic(errKilled)
-	}
+	p.sleep(time.Duration(100+p.rng.IntN(4000)) * time.Microsecond)
+	w.happen()
 	w.steps++
 	w.kinds = append(w.kinds, kind)
 	f := w.plan[w.steps]
@@ -183,12 +215,36 @@ func (p *proc) step(kind, what string) fault {
 	case killBefore:
 		p.kill(kind)
 	case pause:
-		time.Sleep(time.Duration(1+w.rng.IntN(90)) * time.Second)
-		if p.dead {
-			panic(errKilled)
-		}
+		p.sleep(time.Duration(1+p.rng.IntN(90)) * time.Second)
 	}
 	return f
+}
+
+// sleep lets time pass for everybody, and then has the world to itself until
+// done. A dead process does nothing any more, not even in its defers.
+func (p *proc) sleep(d time.Duration) {
+	p.done()
+	if p.dead {
+		panic(errKilled)
+	}
+	time.Sleep(d)
+	p.hold()
+}
+
+func (p *proc) hold() {
+	if p.dead {
+		panic(errKilled)
+	}
+	p.w.mu.Lock()
+	p.holds = true
+}
+
+// done ends what hold began; every act defers it.
+func (p *proc) done() {
+	if p.holds {
+		p.holds = false
+		p.w.mu.Unlock()
+	}
 }
 
 // after ends an act that was done.
@@ -257,6 +313,7 @@ func (w *world) put(name string, value []byte) {
 }
 
 func (s simSecrets) Get(ctx context.Context, name string) ([]byte, error) {
+	defer s.p.done()
 	f := s.p.step("get", short(name))
 	if err := s.ready(ctx); err != nil {
 		return nil, err
@@ -287,6 +344,7 @@ func (s simSecrets) Delete(ctx context.Context, name string) error {
 const tornValue = "torn"
 
 func (s simSecrets) write(ctx context.Context, verb, name string, value []byte) error {
+	defer s.p.done()
 	f := s.p.step(verb, short(name))
 	if err := s.ready(ctx); err != nil {
 		return err
@@ -309,7 +367,7 @@ func (s simSecrets) write(ctx context.Context, verb, name string, value []byte) 
 		if f == hangKilled {
 			s.p.kill(verb)
 		}
-		time.Sleep(5 * time.Second)
+		s.p.sleep(5 * time.Second)
 		return errKeychain
 	}
 	w.put(name, value)
@@ -322,6 +380,7 @@ func (s simSecrets) write(ctx context.Context, verb, name string, value []byte) 
 
 // Barrier is answered behind all older writes, of the living and the dead.
 func (s simSecrets) Barrier(ctx context.Context) error {
+	defer s.p.done()
 	f := s.p.step("barrier", "")
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -352,9 +411,8 @@ type simDisk struct{ p *proc }
 func (d simDisk) Prepare(string, ...string) error { return nil }
 
 func (d simDisk) Read(path string, limit int64) ([]byte, error) {
-	if d.p.dead {
-		panic(errKilled)
-	}
+	d.p.hold()
+	defer d.p.done()
 	b, ok := d.p.w.files[path]
 	if !ok {
 		return nil, fs.ErrNotExist
@@ -366,6 +424,7 @@ func (d simDisk) Read(path string, limit int64) ([]byte, error) {
 }
 
 func (d simDisk) Replace(path string, b []byte) error {
+	defer d.p.done()
 	f := d.p.step("replace", base(path))
 	if f == failNot {
 		return errNoSpace
@@ -379,6 +438,7 @@ func (d simDisk) Replace(path string, b []byte) error {
 }
 
 func (d simDisk) Reserve(path string, size int) error {
+	defer d.p.done()
 	f := d.p.step("reserve", base(path))
 	if f == failNot {
 		return errNoSpace
@@ -392,6 +452,7 @@ func (d simDisk) Reserve(path string, size int) error {
 }
 
 func (d simDisk) Fill(reserved, path string, b []byte) error {
+	defer d.p.done()
 	f := d.p.step("fill", base(path))
 	if f == fullLocked {
 		d.p.w.locked = d.p.w.wall().Add(5 * time.Minute)
@@ -413,6 +474,7 @@ func (d simDisk) Fill(reserved, path string, b []byte) error {
 }
 
 func (d simDisk) Remove(paths ...string) error {
+	defer d.p.done()
 	f := d.p.step("remove", base(paths[0]))
 	if f == failNot {
 		return errNoSpace
@@ -487,9 +549,8 @@ func (w *world) checkMirror(path string, b []byte) {
 type simLocker struct{ p *proc }
 
 func (l simLocker) TryLock(path string) (func(), error) {
-	if l.p.dead {
-		panic(errKilled)
-	}
+	l.p.hold()
+	defer l.p.done()
 	holder := l.p.w.locks[path]
 	if holder != nil {
 		if holder == l.p {
@@ -498,16 +559,29 @@ func (l simLocker) TryLock(path string) (func(), error) {
 		return nil, nil
 	}
 	l.p.w.locks[path] = l.p
-	return func() {
-		if !l.p.dead && l.p.w.locks[path] == l.p {
-			delete(l.p.w.locks, path)
-		}
-	}, nil
+	return func() { l.unlock(path) }, nil
 }
 
-func (l simLocker) Body(path string) sink.LockBody { return l.p.w.bodies[path] }
+func (l simLocker) unlock(path string) {
+	if l.p.dead { // the system has done it
+		return
+	}
+	l.p.hold()
+	defer l.p.done()
+	if l.p.w.locks[path] == l.p {
+		delete(l.p.w.locks, path)
+	}
+}
+
+func (l simLocker) Body(path string) sink.LockBody {
+	l.p.hold()
+	defer l.p.done()
+	return l.p.w.bodies[path]
+}
 
 func (l simLocker) WriteBody(path string, b sink.LockBody) error {
+	l.p.hold()
+	defer l.p.done()
 	l.p.w.bodies[path] = b
 	return nil
 }
@@ -583,6 +657,7 @@ type simTransport struct{ p *proc }
 // RoundTrip is the network and the server behind it.
 func (t simTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	p, w := t.p, t.p.w
+	defer p.done()
 	f := p.step("connect", "")
 	trace := httptrace.ContextClientTrace(req.Context())
 	trace.GetConn("as.example:443")

@@ -22,3 +22,16 @@ func checkName(service, name string) error {
 	}
 	return nil
 }
+
+// brief is a name as an error shows it: hashes are long, and their first digits
+// tell two of them apart.
+func brief(name string) string {
+	hash, rest, ok := strings.Cut(name, ".")
+	if len(hash) > 8 {
+		hash = hash[:6] + "…"
+	}
+	if !ok {
+		return hash
+	}
+	return hash + "." + rest
+}

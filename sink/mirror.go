@@ -253,7 +253,7 @@ func (s *Store) editMirror(ctx context.Context, place, agent string, f func(*mir
 	if err := s.disk.Prepare(s.dir, "agents", agent, "agent"); err != nil {
 		return fail(err)
 	}
-	unlock, err := s.lock(ctx, mirrorLock(place, resolved(filepath.Dir(path))), nil)
+	unlock, err := s.lockMirror(ctx, place, agent)
 	if err != nil {
 		return fail(err)
 	}
@@ -274,6 +274,10 @@ func (s *Store) editMirror(ctx context.Context, place, agent string, f func(*mir
 		return fail(err)
 	}
 	return fail(s.disk.Replace(path, b))
+}
+
+func (s *Store) lockMirror(ctx context.Context, place, agent string) (unlock func(), err error) {
+	return s.lock(ctx, mirrorLock(place, resolved(s.agentDir(agent))), nil)
 }
 
 func sameMember(a, b member) bool { return a.name == b.name && bytes.Equal(a.value, b.value) }

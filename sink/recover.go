@@ -18,6 +18,9 @@ func (tx *Tx) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := tx.refuseForeign(ctx); err != nil {
+		return err
+	}
 	j, err := tx.journal.read()
 	if errors.Is(err, errCorrupt) {
 		return tx.journal.quarantine() // the slots decide

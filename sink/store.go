@@ -65,6 +65,12 @@ var (
 // Store is a state root and its keychain. It is safe for concurrent use, also
 // by several processes.
 type Store struct {
+	// Stuck, if set, is told each time that a renewed login could be written
+	// neither to the journal nor to the keychain. Only this process has it then,
+	// and keeps trying. Closing the channel that it returns ends that, and loses
+	// the login. It is set before the store is used.
+	Stuck func(ref Ref, err error) (abandon <-chan struct{})
+
 	dir        string
 	place      string
 	secrets    Secrets

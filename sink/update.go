@@ -15,6 +15,9 @@ var (
 	// ErrOtherAccount means that somebody else signed in than the profile
 	// belongs to. The old login is untouched.
 	ErrOtherAccount = errors.New("this login belongs to another account")
+	// ErrAbandoned means that a renewed login was given up at a person's demand
+	// while neither the keychain nor the disk would take it.
+	ErrAbandoned = errors.New("the renewed login was given up unsaved")
 	// ErrNoRefresh means that a login has nothing to be renewed with.
 	ErrNoRefresh = errors.New("this login cannot be renewed")
 )
@@ -56,6 +59,7 @@ type Tx struct {
 	next       *generation
 	journalled bool
 	removed    bool
+	adopting   bool // another machine's login is to become ours
 }
 
 // Update runs f on a profile under its lock, after finishing what a crash left
@@ -243,11 +247,11 @@ func (tx *Tx) Received(c Credential) error {
 		if tx.cur != nil && tx.cur.cred.Account.ID != c.Account.ID {
 			return fmt.Errorf("%s: %w", tx.ref.ID, ErrOtherAccount)
 		}
-		next := newGeneration(tx.at.key, tx.highest+1, hostID(), c)
+		next := newGeneration(tx.at.key, tx.highest+1, tx.s.locker.Self().Host, c)
 		tx.next = &next
 		return nil
 	}
-	next := newGeneration(tx.at.key, tx.cur.g+1, hostID(), c)
+	next := newGeneration(tx.at.key, tx.cur.g+1, tx.s.locker.Self().Host, c)
 	tx.next = &next
 	// A journal that fails is no reason to stop: the lock is kept until the
 	// keychain has the token.
@@ -319,6 +323,9 @@ func (tx *Tx) finish(ctx context.Context, err error) error {
 	if saveErr != nil && !tx.sent {
 		return errors.Join(err, saveErr) // a sign-in that was not saved did not happen
 	}
+	if errors.Is(saveErr, ErrAbandoned) {
+		return errors.Join(err, saveErr)
+	}
 	if saveErr != nil {
 		tx.cur, tx.unsaved, tx.next = tx.next, true, nil
 		mirrorErr := tx.writeMirror(ctx)
@@ -382,10 +389,16 @@ func (tx *Tx) save(ctx context.Context, x generation) error {
 		if mayGiveUp && try >= len(saveWaits) {
 			return err
 		}
+		var abandon <-chan struct{}
+		if !mayGiveUp && tx.s.Stuck != nil {
+			abandon = tx.s.Stuck(tx.ref, err)
+		}
 		select {
 		case <-time.After(saveWaits[min(try, len(saveWaits)-1)]):
 		case <-ctx.Done():
 			return err
+		case <-abandon:
+			return fmt.Errorf("%w: %w", ErrAbandoned, err)
 		}
 	}
 }

@@ -57,26 +57,55 @@ func (a *app) doctor(ctx context.Context, fix bool) error {
 }
 
 // examine compares a login's entry in the profile file with the keychain's
-// index, and restores it if fix is set.
+// index, and mends it if fix is set.
 func (a *app) examine(ctx context.Context, k *keeper.Keeper, ref sink.Ref, fix bool) (ok bool, err error) {
-	_, err = k.Store.Profile(ref)
-	if err == nil {
+	p, err := k.Store.Profile(ref)
+	if err == nil && p.State != sink.StateForeignHost {
 		return true, nil
 	}
-	if !errors.Is(err, sink.ErrMirrorMissing) && !errors.Is(err, sink.ErrUnknownProfile) {
-		return false, err
-	}
+	what := a.complaint(err)
 	if !fix {
-		fmt.Fprintf(a.sys.stdout, "missing       %s of agent %s\n", printable(ref.ID), ref.Agent)
+		fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", what, printable(ref.ID), ref.Agent)
 		return false, nil
 	}
-	if err := k.Store.Restore(ctx, ref); err != nil {
+	mended, err := a.mend(ctx, k, ref, err)
+	if err != nil {
 		return false, err
 	}
-	what := "restored"
-	if _, err := k.Store.Profile(ref); errors.Is(err, sink.ErrUnknownProfile) {
-		what = "cleared" // an index entry of a first login that never came to be
-	}
-	fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", what, printable(ref.ID), ref.Agent)
+	fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", mended, printable(ref.ID), ref.Agent)
 	return true, nil
+}
+
+// complaint is one word for what is wrong with an entry.
+func (a *app) complaint(err error) string {
+	switch {
+	case err == nil:
+		return "foreign"
+	case errors.Is(err, sink.ErrMirrorMissing), errors.Is(err, sink.ErrUnknownProfile):
+		return "missing"
+	default:
+		return "unreadable"
+	}
+}
+
+// mend does what helps against wrong, and says in one word what that was.
+func (a *app) mend(ctx context.Context, k *keeper.Keeper, ref sink.Ref, wrong error) (string, error) {
+	if wrong == nil {
+		return "adopted", k.Store.Adopt(ctx, ref)
+	}
+	_, damaged := errors.AsType[*sink.MirrorError](wrong)
+	if damaged && !errors.Is(wrong, sink.ErrMirrorMissing) {
+		aside, err := k.Store.SetAside(ctx, ref.Agent)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(a.sys.stdout, "set aside     %s\n", aside)
+	}
+	if err := k.Store.Restore(ctx, ref); err != nil {
+		return "", err
+	}
+	if _, err := k.Store.Profile(ref); errors.Is(err, sink.ErrUnknownProfile) {
+		return "cleared", nil // an index entry of a first login that never came to be
+	}
+	return "restored", nil
 }

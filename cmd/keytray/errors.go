@@ -44,7 +44,11 @@ func (e *hintedError) Unwrap() error { return e.err }
 // code.
 func (a *app) report(err error) int {
 	code, hint := explain(err)
-	fmt.Fprintf(a.sys.stderr, "keytray: %s\n", oneLine(err))
+	message := oneLine(err)
+	if errors.Is(err, context.Canceled) {
+		message = "interrupted"
+	}
+	fmt.Fprintf(a.sys.stderr, "keytray: %s\n", message)
 	if hint != "" {
 		fmt.Fprintf(a.sys.stderr, "keytray: hint: %s\n", hint)
 	}
@@ -80,6 +84,9 @@ func explain(err error) (code int, hint string) {
 		{keychain.ErrDismissed, exitKeychain, "run the command again and unlock the keyring in the dialog"},
 		{keychain.ErrUnavailable, exitKeychain, "start a Secret Service (gnome-keyring, KWallet or KeePassXC), or see `keytray doctor`"},
 		{keychain.ErrWedged, exitKeychain, "the keychain does not answer; restart it, then run the command again"},
+		{sink.ErrForeignHost, exitFailed, "if the other machine does not use it any more: `keytray doctor --fix`"},
+		{sink.ErrAbandoned, exitFailed, "sign in again: `keytray login PROVIDER`"},
+		{keeper.ErrSignedOut, exitFailed, "sign in again if you want it back"},
 		{sink.ErrMirrorMissing, exitLogin, "`keytray doctor --fix` restores the file from the keychain; without a login: `keytray login PROVIDER`"},
 		{sink.ErrUnknownProfile, exitLogin, "see `keytray status`, or sign in with `keytray login PROVIDER`"},
 		{sink.ErrAmbiguous, exitUsage, "name one of them"},
@@ -99,6 +106,9 @@ func explain(err error) (code int, hint string) {
 		if errors.Is(err, c.is) {
 			return c.code, c.hint
 		}
+	}
+	if _, ok := errors.AsType[*sink.MirrorError](err); ok {
+		return exitFailed, "`keytray doctor --fix` sets the file aside and rebuilds it from the keychain"
 	}
 	return exitFailed, ""
 }

@@ -14,22 +14,42 @@ import (
 var version = ""
 
 func main() {
-	// A signal ends what can be ended. A renewal whose token has been sent is
-	// finished first, whatever is pressed meanwhile; kill -9 remains.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
+	ctx, stop, again := signals()
 	// A reader that left must not kill us between two writes: writing to it is
 	// an ordinary error then.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	self, _ := os.Executable()
 	sys := system{
 		args: os.Args[1:], environ: os.Environ(), self: self, version: buildVersion(),
+		again: again,
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	}
 	code := run(ctx, sys)
 	stop()
 	os.Exit(code)
+}
+
+// signals gives a context that ends with the first signal. What cannot be ended
+// then, a renewal whose token has been sent, is finished first. Again is closed
+// by a second signal, for the one case that could take for ever; a hang-up does
+// not count as one, since a lost terminal sends several.
+func signals() (ctx context.Context, stop func(), again <-chan struct{}) {
+	ctx, stop = context.WithCancel(context.Background())
+	arrived := make(chan os.Signal, 1)
+	second := make(chan struct{})
+	signal.Notify(arrived, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() { // for as long as the process lives
+		<-arrived
+		stop()
+		for s := range arrived {
+			if s != syscall.SIGHUP {
+				close(second)
+				return
+			}
+		}
+	}()
+	return ctx, stop, second
 }
 
 func buildVersion() string {

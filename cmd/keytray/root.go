@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -30,6 +31,7 @@ type system struct {
 	environ []string
 	self    string // path of the running program
 	version string
+	again   <-chan struct{} // closed by a second signal
 
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -51,6 +53,8 @@ type app struct {
 	sys      system
 	stateDir string
 	agent    string
+
+	stuckOnce sync.Once
 }
 
 func run(ctx context.Context, sys system) int {
@@ -211,12 +215,23 @@ func (a *app) keeper(loud bool) (*keeper.Keeper, error) {
 		a.sys.log.Warn("a provider file is left out", "err", err)
 	}
 	place := filepath.Join(a.fixedStateHome(home), "keytray", "locks")
+	store := sink.Open(root.Dir, place, a.keychain(false))
+	store.Stuck = a.stuck
 	return &keeper.Keeper{
-		Store:     sink.Open(root.Dir, place, a.keychain(false)),
+		Store:     store,
 		Client:    &oauth.Client{},
 		Providers: catalog,
 		Log:       a.sys.log,
 	}, nil
+}
+
+// stuck says, once, why the command does not end.
+func (a *app) stuck(ref sink.Ref, err error) (abandon <-chan struct{}) {
+	a.stuckOnce.Do(func() {
+		fmt.Fprintf(a.sys.stderr, "keytray: %s was renewed, and neither the keychain nor the disk takes it: %s\n", ref.ID, oneLine(err))
+		fmt.Fprintf(a.sys.stderr, "keytray: hint: keep this running and unlock the keyring; interrupting twice loses the login\n")
+	})
+	return a.sys.again
 }
 
 func (a *app) keychain(prompt bool) *keychain.Keychain {
