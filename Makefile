@@ -30,7 +30,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 endif
 
 .NOTPARALLEL:
-.PHONY: all build check test demo bench clean fmt fmt-check tidy-check vet lint deadcode cross vuln
+.PHONY: all build check test demo bench mutants clean fmt fmt-check tidy-check vet lint deadcode cross vuln
 
 all: build
 
@@ -51,6 +51,10 @@ test:
 
 demo: build
 	bin/keytray demo
+
+# Breaks the engine in one way after another; each time the simulation must fail.
+mutants:
+	$(GO) test -v -run TestMutants -timeout 90m ./keeper -mutants
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
