@@ -516,18 +516,23 @@ func TestTheBarrierEndsAWedge(t *testing.T) {
 	mustSet(t, k, "w")
 }
 
+const deadVariable = "KEYTRAY_TEST_DEAD_CLIENT"
+
+// deadClient is the main of a process that is killed during its write.
+func deadClient(address string) int {
+	k := keychain.Open(keychain.Options{Service: "dead", Bus: address})
+	fmt.Fprintln(os.Stderr, k.Set(context.Background(), "item", []byte("late")))
+	return 1
+}
+
 // TestTheBarrierWaitsForTheWriteOfADeadClient kills a client whose write is
 // stuck in the service.
 func TestTheBarrierWaitsForTheWriteOfADeadClient(t *testing.T) {
-	if address := os.Getenv("KEYTRAY_TEST_CLIENT"); address != "" {
-		k := keychain.Open(keychain.Options{Service: "dead", Bus: address})
-		t.Fatal(k.Set(t.Context(), "item", []byte("late")))
-	}
 	h := hostile(t)
 	hold := make(chan struct{})
 	h.Inject("CreateItem", keychaintest.Fault{Hold: hold})
-	client := exec.Command(os.Args[0], "-test.run=^TestTheBarrierWaitsForTheWriteOfADeadClient$")
-	client.Env = append(os.Environ(), "KEYTRAY_TEST_CLIENT="+desktop.Address())
+	client := exec.Command(os.Args[0])
+	client.Env = append(os.Environ(), deadVariable+"="+desktop.Address())
 	if err := client.Start(); err != nil {
 		t.Fatal(err)
 	}

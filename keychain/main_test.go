@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if address := os.Getenv(clientVariable); address != "" {
 		os.Exit(modelClient(address, os.Stdin, os.Stdout))
 	}
+	if address := os.Getenv(deadVariable); address != "" {
+		os.Exit(deadClient(address))
+	}
 	os.Exit(run(m))
 }
 
