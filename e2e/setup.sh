@@ -8,11 +8,16 @@ set -eu
 cd "$(dirname "$0")"
 say() { echo "e2e/setup.sh: $*" >&2; }
 
+# Wine runs the Windows tests where Debian has it for this machine.
+windows=
+[ "$(uname -m)" != x86_64 ] || windows='wine:wine x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64-win32'
+
 # missing prints the packages whose program is not there. A program from
 # elsewhere (a node of one's own, say) will do as well.
 missing() {
   for pair in Xvfb:xvfb cc:gcc chromium:chromium dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring \
-    npm:npm secret-tool:libsecret-tools strace:strace xdg-open:xdg-utils; do
+    npm:npm secret-tool:libsecret-tools strace:strace xdg-open:xdg-utils \
+    gcr-viewer:gcr keepassxc:keepassxc kwalletd5:libkf5wallet-bin xdotool:xdotool $windows; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf ' %s' "${pair#*:}"
   done
 }

@@ -6,7 +6,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,16 +123,21 @@ func signin(ts *testscript.TestScript, neg bool, args []string) {
 	stderr, err := cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	opened := false
-	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		fmt.Fprintln(ts.Stderr(), lines.Text())
-		if url := address.FindString(lines.Text()); url != "" && !opened {
-			opened = true
-			go func() { _, _ = oauthtest.Browser{User: args[0]}.Open(ctx, url) }()
-		}
-	}
+	openFirstAddress(ctx, io.TeeReader(stderr, ts.Stderr()), args[0])
 	if err := cmd.Wait(); (err != nil) != neg {
 		ts.Fatalf("keytray %v: %v", args[1:], err)
+	}
+}
+
+// openFirstAddress reads what a login prints to its end, and signs in as user on
+// the page that it names.
+func openFirstAddress(ctx context.Context, stderr io.Reader, user string) {
+	opened := false
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		if url := address.FindString(lines.Text()); url != "" && !opened {
+			opened = true
+			go func() { _, _ = oauthtest.Browser{User: user}.Open(ctx, url) }()
+		}
 	}
 }
 
