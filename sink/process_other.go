@@ -4,11 +4,9 @@ package sink
 
 import "os"
 
-// self describes the running process; boot and start time are not known here.
+// self describes the running process; machine, boot and start time are not
+// known here.
 func self() Process { return Process{PID: os.Getpid()} }
-
-// hostID names this machine; empty means not known.
-func hostID() string { return "" }
 
 // lives reports whether p certainly still runs. Without a start time nobody can
 // say that of a bare number, so the lock alone decides.
