@@ -50,7 +50,7 @@ func (a *app) doctor(ctx context.Context, fix bool) error {
 		}
 	}
 	if broken > 0 {
-		return &hintedError{fmt.Errorf("%d of %d logins are not in the profile files as they should be", broken, len(refs)), "keytray doctor --fix"}
+		return &hintedError{fmt.Errorf("%d of %d logins are not as they should be", broken, len(refs)), "keytray doctor --fix"}
 	}
 	fmt.Fprintf(a.sys.stdout, "logins        %d, all as the keychain says\n", len(refs))
 	return nil
@@ -61,7 +61,7 @@ func (a *app) doctor(ctx context.Context, fix bool) error {
 func (a *app) examine(ctx context.Context, k *keeper.Keeper, ref sink.Ref, fix bool) (ok bool, err error) {
 	p, err := k.Store.Profile(ref)
 	if err == nil && p.State != sink.StateForeignHost {
-		return true, nil
+		return a.finish(ctx, k, p, fix)
 	}
 	what := a.complaint(err)
 	if !fix {
@@ -108,4 +108,22 @@ func (a *app) mend(ctx context.Context, k *keeper.Keeper, ref sink.Ref, wrong er
 		return "cleared", nil // an index entry of a first login that never came to be
 	}
 	return "restored", nil
+}
+
+// finish lets a login that waits in its journal be saved, if fix is set.
+func (a *app) finish(ctx context.Context, k *keeper.Keeper, p sink.Profile, fix bool) (ok bool, err error) {
+	if p.State != sink.StatePendingSave {
+		return true, nil
+	}
+	if fix {
+		if err := k.Store.Restore(ctx, p.Ref); err != nil {
+			return false, err
+		}
+		if p, err = k.Store.Profile(p.Ref); err == nil && p.State != sink.StatePendingSave {
+			fmt.Fprintf(a.sys.stdout, "saved         %s of agent %s\n", printable(p.ID), p.Agent)
+			return true, nil
+		}
+	}
+	fmt.Fprintf(a.sys.stdout, "not saved     %s of agent %s\n", printable(p.ID), p.Agent)
+	return false, nil
 }

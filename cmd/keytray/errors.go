@@ -67,7 +67,7 @@ func explain(err error) (code int, hint string) {
 		return exitFailed, e.hint
 	}
 	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
-		return exitLogin, loginHint(e)
+		return exitLogin, printable(e.Condition().Command)
 	}
 	if e, ok := errors.AsType[*sink.UnsafeError](err); ok {
 		return exitFailed, e.Hint
@@ -111,16 +111,4 @@ func explain(err error) (code int, hint string) {
 		return exitFailed, "`keytray doctor --fix` sets the file aside and rebuilds it from the keychain"
 	}
 	return exitFailed, ""
-}
-
-func loginHint(e *keeper.LoginRequiredError) string {
-	provider := e.Provider
-	if provider == "" {
-		provider, _, _ = strings.Cut(e.Ref.ID, ":")
-	}
-	hint := "keytray login " + provider + " --profile-id " + e.Ref.ID
-	if e.Ref.Agent != sink.DefaultAgent {
-		hint += " --agent " + e.Ref.Agent
-	}
-	return hint
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -40,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"server":   serverSaw,
 			"lock":     lock,
 			"unlock":   unlock,
+			"fault":    fault,
 		},
 	})
 }
@@ -161,4 +163,11 @@ func serverSaw(ts *testscript.TestScript, _ bool, args []string) {
 	if st := server(ts).Stats(); st.Refreshes != want || st.Reuses != 0 {
 		ts.Fatalf("the server saw %+v, want %d refreshes and no reuse", st, want)
 	}
+}
+
+// fault JSON lets the next token request fail as the JSON says.
+func fault(ts *testscript.TestScript, _ bool, args []string) {
+	var f oauthtest.Fault
+	ts.Check(json.Unmarshal([]byte(args[0]), &f))
+	server(ts).Fail(f)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,9 +18,6 @@ import (
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/sink"
 )
-
-// warnAfter is when a login that cannot renew itself begins to be "expiring".
-const warnAfter = 24 * time.Hour
 
 func (a *app) statusCommand() *cobra.Command {
 	var asJSON bool
@@ -78,34 +76,6 @@ func (a *app) explainMissing(ctx context.Context, k *keeper.Keeper, missing erro
 	return &hintedError{fmt.Errorf("%w, but the keychain has %d of its logins", missing, n), "keytray doctor --fix restores it; no login is lost"}
 }
 
-// standing is a profile's state in one word and in words.
-func standing(p sink.Profile, now time.Time) (word, words string) {
-	left := p.Expires.Sub(now)
-	renews := p.Kind == sink.KindOAuth
-	switch {
-	case p.State == sink.StateNeedsLogin:
-		return "needs_login", "sign in again (" + printable(p.Reason) + ")"
-	case p.State == sink.StatePendingSave:
-		return "pending_save", "renewed, waits for the keychain to be unlocked"
-	case p.State == sink.StateMisconfigured:
-		return "misconfigured", "the provider refuses this client (" + printable(p.Reason) + "); check its entry"
-	case p.State == sink.StateRetrying && p.Until.After(now):
-		return "retrying", "could not renew (" + printable(p.Reason) + "), next try in " + inWords(p.Until.Sub(now))
-	case p.Expires.IsZero():
-		return "static", "does not expire"
-	case left <= 0 && renews:
-		return "expired", "renews when used"
-	case left <= 0:
-		return "expired", "expired, sign in again"
-	case renews:
-		return "ok", "renews by itself, token for " + inWords(left)
-	case left < warnAfter:
-		return "expiring", "expires in " + inWords(left)
-	default:
-		return "ok", "expires in " + inWords(left)
-	}
-}
-
 func writeStatus(w io.Writer, profiles []sink.Profile, now time.Time) error {
 	if len(profiles) == 0 {
 		_, err := fmt.Fprintln(w, "no logins; sign in with: keytray login PROVIDER")
@@ -113,15 +83,23 @@ func writeStatus(w io.Writer, profiles []sink.Profile, now time.Time) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "PROFILE\tSTATE\tACCOUNT\t")
+	var mend []string
 	for _, p := range profiles {
-		word, words := standing(p, now)
+		c := keeper.ConditionOf(p, now)
+		if c.Command != "" {
+			mend = append(mend, "  "+printable(c.Command))
+		}
 		account := p.Account.Email
 		if p.Account.Plan != "" {
 			account = strings.TrimSpace(account + " (" + p.Account.Plan + ")")
 		}
-		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", printable(p.ID), word, words, printable(account))
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", printable(p.ID), c.Word, printable(c.Sentence), printable(account))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil || mend == nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nwhat helps:\n%s\n", strings.Join(slices.Compact(mend), "\n"))
+	return err
 }
 
 // statusProfile is a profile as OpenClaw's `models status --json` shows it, and
@@ -141,6 +119,9 @@ type statusProfile struct {
 	Plan        string `json:"plan,omitempty"`
 	Generation  uint64 `json:"generation"`
 	State       string `json:"state"`
+	// Message says State in a sentence, Command mends it where one can.
+	Message string `json:"message"`
+	Command string `json:"command,omitempty"`
 }
 
 type statusReport struct {
@@ -159,7 +140,7 @@ type statusReport struct {
 func writeStatusJSON(w io.Writer, agent, dir string, profiles []sink.Profile, now time.Time) error {
 	r := statusReport{SchemaVersion: 1, Agent: agent, AgentDir: filepath.Join(dir, "agents", agent, "agent")}
 	r.Auth.StorePath = filepath.Join(r.AgentDir, "auth-profiles.json")
-	r.Auth.OAuth.WarnAfterMs = warnAfter.Milliseconds()
+	r.Auth.OAuth.WarnAfterMs = keeper.WarnAfter.Milliseconds()
 	r.Auth.OAuth.Profiles = []statusProfile{}
 	for _, p := range profiles {
 		r.Auth.OAuth.Profiles = append(r.Auth.OAuth.Profiles, statusOf(p, now))
@@ -170,16 +151,21 @@ func writeStatusJSON(w io.Writer, agent, dir string, profiles []sink.Profile, no
 }
 
 func statusOf(p sink.Profile, now time.Time) statusProfile {
-	word, _ := standing(p, now)
+	c := keeper.ConditionOf(p, now)
 	s := statusProfile{
-		ProfileID: p.ID, Provider: p.Provider, Type: string(p.Kind), Status: word, ReasonCode: p.Reason, Source: "store",
-		Label: p.ID, Email: p.Account.Email, AccountID: p.Account.ID, Plan: p.Account.Plan, Generation: p.Generation, State: word,
+		ProfileID: p.ID, Provider: p.Provider, Type: string(p.Kind), Status: c.Word, ReasonCode: p.Reason, Source: "store",
+		Label: p.ID, Email: p.Account.Email, AccountID: p.Account.ID, Plan: p.Account.Plan, Generation: p.Generation, State: c.Word,
+		Message: c.Sentence, Command: c.Command,
 	}
-	switch word { // the words that OpenClaw knows
+	switch c.Word { // the words that OpenClaw knows
 	case "needs_login":
 		s.Status = "expired"
-	case "pending_save", "retrying", "misconfigured":
+	case "pending_save", "retrying", "misconfigured", "keychain_locked", "foreign_host":
 		s.Status = "ok"
+	case "ok":
+		if p.Expires.IsZero() {
+			s.Status = "static"
+		}
 	case "expired":
 		if p.Kind == sink.KindOAuth {
 			s.Status = "ok"
@@ -193,21 +179,6 @@ func statusOf(p sink.Profile, now time.Time) statusProfile {
 		s.RemainingMs = p.Expires.Sub(now).Milliseconds()
 	}
 	return s
-}
-
-// inWords is a duration as OpenClaw writes it: minutes under an hour, hours
-// under two days, else days.
-func inWords(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%dd", int(d.Hours()/24))
-	}
 }
 
 // printable drops what could play tricks on a terminal: control characters and

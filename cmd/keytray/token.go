@@ -92,7 +92,7 @@ func (a *app) handOut(ctx context.Context, args []string, o output) error {
 	}
 	var t keeper.Token
 	err = a.unlocking(ctx, func() error {
-		p, err := a.resolve(ctx, k, slices.Concat(args, []string{""})[0])
+		p, err := a.resolve(ctx, k, first(args))
 		if err != nil {
 			return err
 		}
