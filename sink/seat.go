@@ -1,0 +1,55 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+)
+
+// Seat takes the seat of the root's resident keeper: the one process that
+// renews ahead of time. It never waits: taken is false while somebody else has
+// the seat, also another Store in this process. Release gives it back; the
+// kernel does so for a process that dies. Operations on logins need no seat, and
+// two who believe to have it would only be two callers.
+//
+// The lock file lies with the others, in the place that the profile files name;
+// the keychain is not asked, as it may be locked for hours.
+func (s *Store) Seat(ctx context.Context) (release func(), taken bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, err
+	}
+	path := s.seatPath()
+	if err := s.disk.Prepare(filepath.Dir(path)); err != nil {
+		return nil, false, err
+	}
+	sem := s.semaphores.of(path)
+	select {
+	case sem <- struct{}{}:
+	default:
+		return nil, false, nil
+	}
+	unlock, err := s.locker.TryLock(path)
+	if err != nil || unlock == nil {
+		<-sem
+		if err != nil {
+			return nil, false, fmt.Errorf("taking the seat: %w", err)
+		}
+		return nil, false, nil
+	}
+	_ = s.locker.WriteBody(path, LockBody{Holder: s.locker.Self()}) // for people; the lock is the kernel's
+	return func() { unlock(); <-sem }, true, nil
+}
+
+// SeatHolder is the number of the process that took the seat last, 0 if that is
+// not known. It is for people: the process may be gone.
+func (s *Store) SeatHolder() int { return s.locker.Body(s.seatPath()).Holder.PID }
+
+// seatPath names the root by its path, which is the same before the first login
+// as after it.
+func (s *Store) seatPath() string {
+	place := s.place
+	if at, ok := s.mirroredRoot(); ok {
+		place = at.place
+	}
+	return filepath.Join(place, "seat-"+checksum([]byte(resolved(s.dir)))+".lock")
+}
