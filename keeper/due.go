@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"time"
 
@@ -103,4 +105,47 @@ func early(p sink.Pace, c sink.Credential, now sink.Moment, usable, asked bool) 
 		until = p.Next
 	}
 	return until, at.Before(until)
+}
+
+const (
+	// farthest is how far ahead a time to try again may lie; one beyond it was
+	// written before the clock was set back.
+	farthest = 24 * time.Hour
+	// jitter is the part of a lead by which it may be longer or shorter, in
+	// percent.
+	jitter = 20
+)
+
+// due says in how long there is work on p without anybody asking: its renewal,
+// or to save what waits for the keychain. Ok is false where only a person can
+// help, or nothing needs to be done.
+func due(p sink.Profile, now sink.Moment, lead time.Duration) (in time.Duration, ok bool) {
+	switch {
+	case p.State == sink.StatePendingSave:
+		return 0, true
+	case p.Kind != sink.KindOAuth, p.Expires.IsZero(), p.State == sink.StateNeedsLogin, p.State == sink.StateForeignHost:
+		return 0, false
+	}
+	in = p.Left(now) - jittered(p, p.Margin(lead))
+	if p.State == sink.StateRetrying {
+		if until := p.Until.Sub(now.Wall); until < farthest {
+			in = max(in, until)
+		}
+	}
+	return max(in, 0), true
+}
+
+// jittered is a lead that differs from login to login and from one renewal to
+// the next, so that logins made together are not renewed together for ever. It
+// is the same at each look.
+func jittered(p sink.Profile, lead time.Duration) time.Duration {
+	h := fnv.New64a()
+	_, _ = fmt.Fprintf(h, "%q %q %d", p.Agent, p.ID, p.Generation) // a hash takes everything
+	dice := rand.New(rand.NewPCG(h.Sum64(), 0))                    //nolint:gosec // jitter, not a secret
+	return lead * time.Duration(100-jitter+dice.IntN(2*jitter+1)) / 100
+}
+
+// nearlyDue reports whether p is within the longest lead that jitter makes.
+func nearlyDue(p sink.Profile, now sink.Moment, lead time.Duration) bool {
+	return p.Left(now) <= p.Margin(lead)*(100+jitter)/100
 }
