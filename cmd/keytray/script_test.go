@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ func TestScripts(t *testing.T) {
 			"lock":     lock,
 			"unlock":   unlock,
 			"fault":    fault,
+			"await":    await,
 		},
 	})
 }
@@ -156,8 +158,11 @@ func lifetime(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // server N refreshes checks how many the server has seen, and that none came
-// with a spent token.
+// with a spent token; server reuse 0 the latter alone.
 func serverSaw(ts *testscript.TestScript, _ bool, args []string) {
+	if args[0] == "reuse" {
+		args = []string{strconv.Itoa(server(ts).Stats().Refreshes)}
+	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	if st := server(ts).Stats(); st.Refreshes != want || st.Reuses != 0 {
@@ -165,9 +170,28 @@ func serverSaw(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// fault JSON lets the next token request fail as the JSON says.
+// fault JSON... lets the coming token requests fail as the JSON says.
 func fault(ts *testscript.TestScript, _ bool, args []string) {
-	var f oauthtest.Fault
-	ts.Check(json.Unmarshal([]byte(args[0]), &f))
-	server(ts).Fail(f)
+	for _, arg := range args {
+		var f oauthtest.Fault
+		ts.Check(json.Unmarshal([]byte(arg), &f))
+		server(ts).Fail(f)
+	}
+}
+
+// await FILE PATTERN... waits until the file has a line for each pattern, in
+// this order.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile("(?ms)" + strings.Join(args[1:], ".*?"))
+	deadline := time.Now().Add(40 * time.Second)
+	for {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && want.Match(text) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no %s in %s (%v):\n%s", want, args[0], err, text)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
