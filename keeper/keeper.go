@@ -45,7 +45,7 @@ func (e *LoginRequiredError) Error() string {
 }
 
 // Keeper works on one store. Its zero value is not usable; all fields but Clock
-// are required. It is safe for concurrent use.
+// and Observe are required. It is safe for concurrent use.
 type Keeper struct {
 	Store     *sink.Store
 	Client    *oauth.Client
@@ -53,6 +53,9 @@ type Keeper struct {
 	Log       *slog.Logger
 	// Clock tells the time; nil means sink.Now. Simulation sets it.
 	Clock func() sink.Moment
+	// Observe is told of the steps of renewals and sign-ins, in their goroutine.
+	// An error of it at StepSending keeps a refresh token unsent.
+	Observe func(sink.Ref, Step) error
 }
 
 func (k *Keeper) now() sink.Moment {

@@ -43,10 +43,14 @@ func newDesk(t *testing.T, opts oauthtest.Options) *desk {
 
 // keeper is a new process on the same machine.
 func (d *desk) keeper() *keeper.Keeper {
+	return d.keeperOf(provider.Catalog{d.server.Provider()})
+}
+
+func (d *desk) keeperOf(c provider.Catalog) *keeper.Keeper {
 	return &keeper.Keeper{
 		Store:     sink.Open(d.dir, d.place, d.keychain),
 		Client:    &oauth.Client{},
-		Providers: provider.Catalog{d.server.Provider()},
+		Providers: c,
 		Log:       slog.New(slog.DiscardHandler),
 	}
 }

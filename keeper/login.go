@@ -78,6 +78,7 @@ func (k *Keeper) login(ctx context.Context, l *oauth.Login, r LoginRequest, pin 
 	if err != nil {
 		return sink.Profile{}, fmt.Errorf("signing in to %s: %w", r.Provider, err)
 	}
+	_ = k.step(sink.Ref{Agent: r.Agent, ID: r.ProfileID}, StepReceived)
 	// The server has issued a login: it is saved even if the person leaves now.
 	return k.save(context.WithoutCancel(ctx), r, newCredential(r.Provider, pin, t, k.life(t, k.now())))
 }

@@ -187,6 +187,9 @@ func (k *Keeper) permitted(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sin
 // send sends the refresh token, once, and hands the answer to tx before it
 // looks at it.
 func (k *Keeper) send(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sink.Credential, p provider.OAuth) (sink.Credential, error) {
+	if err := k.step(ref, StepSending); err != nil {
+		return c, err
+	}
 	before, _ := tx.Intent()
 	if err := tx.Sending(); err != nil {
 		return c, err
@@ -206,6 +209,9 @@ func (k *Keeper) received(tx *sink.Tx, ref sink.Ref, old sink.Credential, t oaut
 	c := merge(old, t, k.life(t, minted))
 	if err := tx.Received(c); err != nil {
 		return old, err
+	}
+	if tx.Journalled() {
+		_ = k.step(ref, StepJournalled)
 	}
 	if tokenErr != nil {
 		return old, fmt.Errorf("renewing %s: %w: %w", ref.ID, ErrLater, tokenErr)

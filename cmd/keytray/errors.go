@@ -101,6 +101,7 @@ func explain(err error) (code int, hint string) {
 		{keeper.ErrLater, exitLater, "try again in a moment; nothing was lost"},
 		{sink.ErrNotSaved, exitLater, "unlock the keyring and run the command again; nothing was lost"},
 		{sink.ErrBusy, exitLater, "try again in a moment"},
+		{keeper.ErrBadRequest, exitUsage, ""},
 		{context.Canceled, exitFailed, ""},
 	} {
 		if errors.Is(err, c.is) {

@@ -24,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"keytray": main})
+	testscript.Main(m, map[string]func(){"keytray": main, "tray": tray})
 }
 
 // TestScripts runs the command as people do: real processes, for each script a

@@ -1,0 +1,331 @@
+package keeper
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/keytray/keytray/sink"
+)
+
+// ErrBadRequest is a request that a worker does not understand.
+var ErrBadRequest = errors.New("not a request to a worker")
+
+// Step is a point in a renewal or sign-in that decides whether its process may
+// be killed.
+type Step string
+
+const (
+	// StepSending is right before the refresh token is spent.
+	StepSending Step = "sending"
+	// StepReceived is when a sign-in has its tokens, which are saved next.
+	StepReceived Step = "received"
+	// StepJournalled is when the answer lies in the journal, where the next
+	// process finds it.
+	StepJournalled Step = "journalled"
+)
+
+// step tells Observe. Only the error of StepSending means something.
+func (k *Keeper) step(ref sink.Ref, s Step) error {
+	if k.Observe == nil {
+		return nil
+	}
+	return k.Observe(ref, s)
+}
+
+// Request is what a worker is asked to do: the first line that it reads.
+type Request struct {
+	// Do is renew (what is due, see [Keeper.Renew]), refresh (a person wants it
+	// now), login, logout, restore (the entry in the profile file) or probe (the
+	// keychain).
+	Do string `json:"do"`
+	// Agent empty means the default one.
+	Agent string `json:"agent,omitempty"`
+	// Profile is the id; a login may go without.
+	Profile string `json:"profile,omitempty"`
+	// Provider is for a login.
+	Provider string `json:"provider,omitempty"`
+}
+
+// Command is a later line for a worker: cancel, or paste, for which the worker
+// shows a dialog of its own, since secrets never pass through the pipe.
+type Command struct {
+	Cmd string `json:"cmd"`
+}
+
+// Event is a line that a worker writes. The last one is done or error.
+type Event struct {
+	// Event is started, url, sending, received, journalled, committed, refused (a command
+	// that cannot be followed), done or error.
+	Event string `json:"event"`
+	// PID comes with started.
+	PID int `json:"pid,omitempty"`
+	// URL is the sign-in page. It is of use only in the browser of this person.
+	URL string `json:"url,omitempty"`
+	// Profile comes with done where there is one.
+	Profile *Report `json:"profile,omitempty"`
+	// Failure comes with error and refused.
+	*Failure
+}
+
+// Report is a login as programs are told of it.
+type Report struct {
+	Agent      string `json:"agent"`
+	ID         string `json:"id"`
+	Provider   string `json:"provider"`
+	Email      string `json:"email,omitempty"`
+	Plan       string `json:"plan,omitempty"`
+	Generation uint64 `json:"generation"`
+	// State, Message and Command are a [Condition].
+	State   string `json:"state"`
+	Message string `json:"message"`
+	Command string `json:"command,omitempty"`
+	// ExpiresAt is in Unix milliseconds, 0 where it is not known.
+	ExpiresAt int64 `json:"expiresAt,omitempty"`
+}
+
+// Failure is an error as programs are told of it. It holds no secret.
+type Failure struct {
+	// Code is one word.
+	Code string `json:"code"`
+	// Exit is the exit code that the command has for it.
+	Exit int `json:"exit"`
+	// Reason is one word for why a login is gone, where it is.
+	Reason string `json:"reason,omitempty"`
+	// Message says it to a person, Hint what helps.
+	Message string `json:"message,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// Worker does one operation for another process, which owns neither keychain nor
+// network: the tray. Both fields are required.
+type Worker struct {
+	Keeper *Keeper
+	// Explain says what an error means to people.
+	Explain func(error) Failure
+}
+
+const (
+	// lineLimit is the length of the longest line on a worker's pipes, bytes.
+	lineLimit = 64 << 10
+	// lastGrace is how long an operation has to end after it was cancelled and
+	// before it is left hanging, if nothing has been sent.
+	lastGrace = 2 * time.Second
+)
+
+// Serve reads a [Request] and does it, while it follows the [Command] lines that
+// come after it, and writes an [Event] line for each step. It returns the
+// operation's error, after it was written.
+//
+// The end of in is no reason to stop, nor is a reader of out that has gone: a
+// worker finishes what it began. A cancelled operation that does not end is
+// abandoned only if nothing has been sent, and then nothing will be: the caller
+// is expected to end the process.
+func (w Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	j := &job{w: w, out: out, moved: make(chan struct{}, 1)}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 0, 4096), lineLimit)
+	r, err := readRequest(lines)
+	if err != nil {
+		j.fail(err)
+		return err
+	}
+	j.tell(Event{Event: "started", PID: os.Getpid()})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go j.obey(lines, cancel) // blocked in a read until the process ends
+	finished := make(chan error, 1)
+	go func() { finished <- j.do(ctx, r) }() // waited for, or abandoned with the process
+	err = j.wait(ctx, finished)
+	if err != nil {
+		j.fail(err)
+	}
+	return err
+}
+
+func readRequest(lines *bufio.Scanner) (Request, error) {
+	var r Request
+	if !lines.Scan() {
+		return r, ErrBadRequest
+	}
+	d := json.NewDecoder(bytes.NewReader(lines.Bytes()))
+	d.DisallowUnknownFields()
+	if d.Decode(&r) != nil {
+		return r, ErrBadRequest // its text may quote the line
+	}
+	if r.Agent == "" {
+		r.Agent = sink.DefaultAgent
+	}
+	if err := sink.CheckAgent(r.Agent); err != nil {
+		return r, fmt.Errorf("%w: %w", ErrBadRequest, err)
+	}
+	return r, nil
+}
+
+// job is one operation of a worker.
+type job struct {
+	w     Worker
+	moved chan struct{} // holds one: the operation has come further
+
+	mu   sync.Mutex // guards all below
+	out  io.Writer
+	sent bool // and so the process must not end before it is done
+	over bool // nothing may be sent any more
+}
+
+// tell writes an event. One that nobody reads is no reason to stop.
+func (j *job) tell(e Event) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		panic("keeper: encoding an event: " + err.Error())
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, _ = j.out.Write(append(b, '\n'))
+}
+
+func (j *job) fail(err error) {
+	f := j.w.Explain(err)
+	j.tell(Event{Event: "error", Failure: &f})
+}
+
+// obey follows commands.
+func (j *job) obey(lines *bufio.Scanner, cancel func()) {
+	for lines.Scan() {
+		var c Command
+		switch err := json.Unmarshal(lines.Bytes(), &c); {
+		case err == nil && c.Cmd == "cancel":
+			cancel()
+		case err == nil && c.Cmd == "paste":
+			j.tell(Event{Event: "refused", Failure: &Failure{Code: "no_dialog", Exit: 1, Message: "there is no dialog to paste into"}})
+		default:
+			j.tell(Event{Event: "refused", Failure: &Failure{Code: "usage", Exit: 2, Message: "not a command"}})
+		}
+	}
+}
+
+// wait waits for the operation, beyond a cancellation as long as something is at
+// stake.
+func (j *job) wait(ctx context.Context, finished <-chan error) error {
+	select {
+	case err := <-finished:
+		return err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(lastGrace)
+	defer grace.Stop()
+	late := false
+	for {
+		select {
+		case err := <-finished:
+			return err
+		case <-grace.C:
+			late = true
+		case <-j.moved:
+		}
+		if late && j.abandon() {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// abandon makes sure that nothing will be sent, unless it has been.
+func (j *job) abandon() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.over = !j.sent
+	return j.over
+}
+
+// observe is the keeper's Observe. What it tells of sending is on the pipe
+// before anything is sent.
+func (j *job) observe(ctx context.Context, s Step) error {
+	j.mu.Lock()
+	if s == StepSending && !j.sent && (j.over || ctx.Err() != nil) {
+		j.mu.Unlock()
+		return context.Canceled
+	}
+	j.sent = true
+	j.mu.Unlock()
+	j.tell(Event{Event: string(s)})
+	select {
+	case j.moved <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// do is the operation and its good end.
+func (j *job) do(ctx context.Context, r Request) error {
+	k := *j.w.Keeper
+	k.Observe = func(_ sink.Ref, s Step) error { return j.observe(ctx, s) }
+	ref := sink.Ref{Agent: r.Agent, ID: r.Profile}
+	before, _ := k.Store.Profile(ref) // the zero profile for one that is new
+	after, err := j.operate(ctx, &k, r, ref)
+	if err != nil {
+		return err
+	}
+	if after.ID == "" {
+		after, _ = k.Store.Profile(ref) // there is none after a logout
+	}
+	if after.Generation > before.Generation && after.State != sink.StatePendingSave {
+		j.tell(Event{Event: "committed"})
+	}
+	done := Event{Event: "done"}
+	if after.Generation > 0 {
+		done.Profile = report(after, k.now().Wall)
+	}
+	j.tell(done)
+	return nil
+}
+
+// operate is one ordinary operation of the keeper. A sign-in returns the profile
+// that it made.
+func (j *job) operate(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (sink.Profile, error) {
+	if ref.ID == "" && r.Do != "login" && r.Do != "probe" {
+		return sink.Profile{}, fmt.Errorf("%w: no profile", ErrBadRequest)
+	}
+	switch r.Do {
+	case "renew":
+		return sink.Profile{}, k.Renew(ctx, ref)
+	case "refresh":
+		p, err := k.Store.Profile(ref)
+		if err != nil {
+			return p, err
+		}
+		t, err := k.Refresh(ctx, p)
+		return t.Profile, err
+	case "login":
+		return k.Login(ctx, LoginRequest{Agent: r.Agent, Provider: r.Provider, ProfileID: r.Profile, Show: func(url string, _ error) error {
+			j.tell(Event{Event: "url", URL: url})
+			return nil
+		}})
+	case "logout":
+		return sink.Profile{}, k.Logout(ctx, ref)
+	case "restore":
+		return sink.Profile{}, k.Store.Restore(ctx, ref)
+	case "probe":
+		return sink.Profile{}, k.Store.Probe(ctx)
+	default:
+		return sink.Profile{}, fmt.Errorf("%w: it cannot do that", ErrBadRequest)
+	}
+}
+
+func report(p sink.Profile, now time.Time) *Report {
+	c := ConditionOf(p, now)
+	r := &Report{
+		Agent: p.Agent, ID: p.ID, Provider: p.Provider, Email: p.Account.Email, Plan: p.Account.Plan,
+		Generation: p.Generation, State: c.Word, Message: c.Sentence, Command: c.Command,
+	}
+	if !p.Expires.IsZero() {
+		r.ExpiresAt = p.Expires.UnixMilli()
+	}
+	return r
+}
