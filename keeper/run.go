@@ -297,11 +297,11 @@ func (l *loop) land(r landing) {
 	c := l.charges[r.ref]
 	l.flying--
 	c.flying = false
-	if r.err == nil {
-		c.failures, c.notBefore = 0, time.Time{}
+	at := time.Now()
+	if r.err == nil { // and should that have changed nothing, this is no busy loop
+		c.failures, c.notBefore = 0, at.Add(leastPause)
 		return
 	}
-	at := time.Now()
 	c.notBefore = at.Add(min(retry(c.failures, at), longestPause))
 	if p, err := l.k.Store.Profile(r.ref); err == nil && p.State == sink.StateMisconfigured {
 		c.notBefore = at.Add(uselessPause)

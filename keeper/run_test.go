@@ -452,3 +452,24 @@ func TestRenewSendsNothingThatIsNotDue(t *testing.T) {
 		}
 	})
 }
+
+// A function that says yes and saves nothing costs no busy loop.
+func TestTheLoopIsNeverBusy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNight(t)
+		ref := n.login("main", "acme:a", time.Hour)
+		err := n.keeper.Store.Update(t.Context(), ref, func(tx *sink.Tx) error {
+			tx.Mark(sink.StatePendingSave, "", time.Time{})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.run(func(context.Context, sink.Ref) error { return nil })
+		time.Sleep(time.Minute)
+		if got := len(n.started()); got < 20 || got > 31 {
+			t.Errorf("%d calls in a minute", got)
+		}
+	})
+}
