@@ -120,6 +120,7 @@ var layers = []layer{
 	{pkg: "sink", uses: []string{"secret"}, why: "state: sees neither protocol nor network; the keychain is handed to it"},
 	{pkg: "sink/sinktest", why: "a keychain in memory that fails as real ones do"},
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},
+	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
 	{pkg: "keeper", uses: []string{"oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
 	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
 	{

@@ -1,0 +1,124 @@
+//go:build linux
+
+package faults
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keytray/keytray/oauth/oauthtest"
+)
+
+// authServer is the rotating server with a ledger of its own, and with a hook
+// in front of each refresh.
+type authServer struct {
+	*oauthtest.Server
+
+	mu     sync.Mutex // guards what follows
+	ledger []sent
+	hook   func(w http.ResponseWriter, r *http.Request, next http.Handler)
+	accept func()
+}
+
+// sent is a request that carried a refresh token.
+type sent struct {
+	token string
+	at    time.Time
+}
+
+func startServer(tb testing.TB, o oauthtest.Options) *authServer {
+	tb.Helper()
+	if o.Approve == "" {
+		o.Approve = "ada"
+	}
+	a := &authServer{Server: oauthtest.New(o)}
+	srv := httptest.NewUnstartedServer(a)
+	srv.Listener = listener{srv.Listener, a}
+	srv.Start()
+	a.URL = srv.URL
+	tb.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+		a.Close()
+	})
+	return a
+}
+
+// ServeHTTP notes each refresh token that arrives, and lets the hook decide.
+func (a *authServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/token" {
+		a.Server.ServeHTTP(w, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	form, err := url.ParseQuery(string(body))
+	if err != nil || form.Get("grant_type") != "refresh_token" {
+		a.Server.ServeHTTP(w, r)
+		return
+	}
+	a.mu.Lock()
+	a.ledger = append(a.ledger, sent{form.Get("refresh_token"), time.Now()})
+	hook := a.hook
+	a.mu.Unlock()
+	if hook == nil {
+		a.Server.ServeHTTP(w, r)
+		return
+	}
+	hook(w, r, a.Server)
+}
+
+// sends is how many refresh tokens arrived.
+func (a *authServer) sends() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.ledger)
+}
+
+// onRefresh sets the hook; nil takes it away.
+func (a *authServer) onRefresh(hook func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.hook = hook
+}
+
+// onAccept sets what happens to a connection before anything is read from it;
+// afterwards it is closed.
+func (a *authServer) onAccept(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.accept = f
+}
+
+type listener struct {
+	net.Listener
+	a *authServer
+}
+
+// Accept implements [net.Listener].
+func (l listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		l.a.mu.Lock()
+		f := l.a.accept
+		l.a.mu.Unlock()
+		if f == nil {
+			return c, nil
+		}
+		f()
+		c.Close()
+	}
+}
