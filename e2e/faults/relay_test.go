@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/godbus/dbus/v5"
@@ -22,6 +23,9 @@ import (
 type relay struct {
 	address string
 	target  string
+
+	// gone makes the bus one that is not there.
+	gone atomic.Bool
 
 	mu   sync.Mutex // guards hook
 	hook func(c busCall) verdict
@@ -58,6 +62,10 @@ func startRelay(t *testing.T, address string) *relay {
 		t.Fatalf("the bus is at %q, want a path", address)
 	}
 	target, _, _ = strings.Cut(target, ",")
+	target, err := dbus.UnescapeBusAddressValue(target)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir, err := os.MkdirTemp("", "kt-") // a socket's path holds 107 bytes
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +113,9 @@ func (r *relay) judge(c busCall) verdict {
 // serve relays one connection until either side ends it.
 func (r *relay) serve(client net.Conn) {
 	defer client.Close()
+	if r.gone.Load() {
+		return
+	}
 	bus, err := net.Dial("unix", r.target)
 	if err != nil {
 		return
@@ -155,6 +166,9 @@ func (l *link) up() {
 		v := l.relay.judge(callOf(m))
 		if v.pretend {
 			l.reply(m, dbus.TypeMethodReply, dbus.ObjectPath("/org/freedesktop/secrets/collection/login/1"), dbus.ObjectPath("/"))
+		}
+		if l.relay.gone.Load() {
+			return
 		}
 		if v.drop || v.pretend {
 			continue

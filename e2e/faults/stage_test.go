@@ -199,6 +199,12 @@ type result struct {
 // is not empty.
 func (s *stage) start(under []string, args ...string) *process {
 	s.t.Helper()
+	return s.launch(slices.Concat(under, []string{command}, args)...)
+}
+
+// launch starts a program in the stage's environment.
+func (s *stage) launch(argv ...string) *process {
+	s.t.Helper()
 	s.mu.Lock()
 	s.logs++
 	name := filepath.Join(s.dir, "log", fmt.Sprintf("%04d.stderr", s.logs))
@@ -208,8 +214,7 @@ func (s *stage) start(under []string, args ...string) *process {
 		s.t.Fatal(err)
 	}
 	defer log.Close()
-	argv := slices.Concat(under, []string{command}, args)
-	p := &process{Cmd: exec.Command(argv[0], argv[1:]...), s: s, args: args, log: name, began: time.Now()}
+	p := &process{Cmd: exec.Command(argv[0], argv[1:]...), s: s, args: argv, log: name, began: time.Now()}
 	p.Env, p.Dir, p.Stdout, p.Stderr = s.env, s.dir, &p.stdout, log
 	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := p.Start(); err != nil {
@@ -242,7 +247,7 @@ func (p *process) wait() result {
 	overdue := time.AfterFunc(2*time.Minute, func() { p.Process.Kill() })
 	err := p.Wait()
 	if !overdue.Stop() {
-		p.s.t.Errorf("keytray %s did not end", strings.Join(p.args, " "))
+		p.s.t.Errorf("%s did not end", strings.Join(p.args, " "))
 	}
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		p.s.t.Fatal(err)
@@ -376,7 +381,7 @@ func (s *stage) state() (state, reason string, generation uint64) {
 		Profiles map[string]struct {
 			Keytray struct {
 				State, Reason string
-				G             uint64
+				Generation    uint64
 			}
 		}
 	}
@@ -384,7 +389,7 @@ func (s *stage) state() (state, reason string, generation uint64) {
 		s.t.Fatal(err)
 	}
 	k := m.Profiles[profileID].Keytray
-	return k.State, k.Reason, k.G
+	return k.State, k.Reason, k.Generation
 }
 
 // ledger checks what the server saw: requests with a refresh token, those that
