@@ -119,38 +119,16 @@ func TestKillAtEveryStep(t *testing.T) {
 // dieAt runs a renewal that dies there.
 func (s *stage) dieAt(a at, args ...string) {
 	s.t.Helper()
-	victim := make(chan *process, 1)
-	with := func(f func(p *process)) {
-		p := <-victim
-		f(p)
-		victim <- p
-	}
-	kill := func() { with((*process).kill) }
 	var under []string
-	switch inject := []string{"-P", s.traced(a.file), "-e", "trace=" + a.call, "-e", "inject=" + a.call + ":signal=KILL"}; {
-	case a.call == "":
-		s.dieInRelay(a, kill)
-		s.dieInServer(a.server, kill)
-	case a.from == theStart:
-		under = slices.Concat(strace, inject)
-	case a.from == theAnswer:
-		s.as.onRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-			with(func(p *process) { p.attach(inject...) })
-			next.ServeHTTP(w, r)
-		})
-	case a.from == theCache:
-		s.relay.on(func(c busCall) verdict {
-			if !c.is("CreateItem", ".at.0") {
-				return verdict{}
-			}
-			return verdict{answer: func() bool {
-				with(func(p *process) { p.attach(inject...) })
-				return true
-			}}
-		})
+	v := newVictim()
+	if a.call != "" {
+		under = s.tracing(a.from, v, "-P", s.traced(a.file), "-e", "trace="+a.call, "-e", "inject="+a.call+":signal=KILL")
+	} else {
+		s.dieInRelay(a, v.kill)
+		s.dieInServer(a.server, v.kill)
 	}
 	p := s.start(under, append([]string{"token", profileID}, args...)...)
-	victim <- p
+	v <- p
 	if got := p.wait(); got.code != -1 {
 		s.t.Fatalf("the process was not killed: exit %d\n%s", got.code, got.stderr)
 	}
@@ -159,22 +137,64 @@ func (s *stage) dieAt(a at, args ...string) {
 	s.as.onAccept(nil)
 }
 
-// strace is the command without a file: it follows all threads and writes
-// nothing. With its --seccomp-bpf an injected signal would get lost.
-var strace = []string{"strace", "-f", "-qq", "-o", "/dev/null"}
+// victim hands a process to hooks that are set before it starts.
+type victim chan *process
+
+func newVictim() victim { return make(victim, 1) }
+
+func (v victim) do(f func(p *process)) {
+	p := <-v
+	f(p)
+	v <- p
+}
+
+func (v victim) kill() { v.do((*process).kill) }
+
+// strace is the command without what it does: it follows all threads. With its
+// --seccomp-bpf an injected signal would get lost.
+var strace = []string{"strace", "-f", "-qq", "-o"}
+
+// trace is the file that strace writes. It has no secrets: the calls that are
+// traced have none in their arguments, or are cut off.
+func (s *stage) trace() string { return filepath.Join(s.dir, "trace") }
+
+// tracing puts strace on v from that moment on. It returns what v must be
+// started under.
+func (s *stage) tracing(from moment, v victim, args ...string) (under []string) {
+	attach := func(p *process) { p.attach(args...) }
+	switch from {
+	case theStart:
+		return slices.Concat(strace, []string{s.trace(), "-s", "0"}, args)
+	case theAnswer:
+		s.as.onRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			v.do(attach)
+			next.ServeHTTP(w, r)
+		})
+	case theCache:
+		s.relay.on(func(c busCall) verdict {
+			if !c.is("CreateItem", ".at.0") {
+				return verdict{}
+			}
+			return verdict{answer: func() bool { v.do(attach); return true }}
+		})
+	}
+	return nil
+}
 
 // attach puts strace on the running process and returns when it holds all of
 // its threads. It ends with the process.
 func (p *process) attach(args ...string) {
-	cmd := exec.Command(strace[0], slices.Concat(strace[1:], []string{"-p", strconv.Itoa(p.Process.Pid)}, args)...)
+	cmd := exec.Command(strace[0], slices.Concat(strace[1:], []string{p.s.trace(), "-s", "0", "-p", strconv.Itoa(p.Process.Pid)}, args)...)
 	if err := cmd.Start(); err != nil {
 		p.s.t.Error(err)
 		return
 	}
-	p.s.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+	ended := make(chan struct{})
+	p.s.tracer <- ended
+	go func() { // ends with strace, which ends with the process
 		_ = cmd.Wait()
-	})
+		close(ended)
+	}()
 	for range 2000 {
 		if p.held() {
 			return

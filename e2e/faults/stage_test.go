@@ -120,7 +120,8 @@ type stage struct {
 	relay *relay
 	as    *authServer
 	env   []string
-	since time.Time // of the last login
+	// tracer gets the end of each strace that was attached.
+	tracer chan chan struct{}
 
 	mu   sync.Mutex // guards what follows
 	logs int
@@ -139,7 +140,7 @@ func newStage(t *testing.T, o options) *stage {
 	t.Helper()
 	need(t, "dbus-daemon", "gnome-keyring-daemon")
 	dir := t.TempDir()
-	s := &stage{t: t, dir: dir, root: filepath.Join(dir, "root"), home: filepath.Join(dir, "home")}
+	s := &stage{t: t, dir: dir, root: filepath.Join(dir, "root"), home: filepath.Join(dir, "home"), tracer: make(chan chan struct{}, 8)}
 	for _, d := range []string{"home", "root", "tmp", "log", "session"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
 			t.Fatal(err)
@@ -305,7 +306,6 @@ func (s *stage) login(life time.Duration) {
 		s.t.Fatalf("keytray login: exit %d, want 0\n%s", got.code, got.stderr)
 	}
 	s.as.SetLifetime(time.Hour)
-	s.since = time.Now()
 }
 
 // expired signs in and waits until the access token is dead and a renewal is
