@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"sync"
 	"testing"
@@ -20,6 +19,8 @@ import (
 // in front of each refresh.
 type authServer struct {
 	*oauthtest.Server
+	address string
+	srv     *http.Server
 
 	mu     sync.Mutex // guards what follows
 	ledger []sent
@@ -39,17 +40,28 @@ func startServer(tb testing.TB, o oauthtest.Options) *authServer {
 		o.Approve = "ada"
 	}
 	a := &authServer{Server: oauthtest.New(o)}
-	srv := httptest.NewUnstartedServer(a)
-	srv.Listener = listener{srv.Listener, a}
-	srv.Start()
-	a.URL = srv.URL
+	a.up(tb, "127.0.0.1:0")
+	a.URL = "http://" + a.address
 	tb.Cleanup(func() {
-		srv.CloseClientConnections()
-		srv.Close()
+		a.down()
 		a.Close()
 	})
 	return a
 }
+
+// up listens; down ends that and all connections.
+func (a *authServer) up(tb testing.TB, address string) {
+	tb.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	a.address = l.Addr().String()
+	a.srv = &http.Server{Handler: a}
+	go a.srv.Serve(listener{l, a}) // ends with down
+}
+
+func (a *authServer) down() { a.srv.Close() }
 
 // ServeHTTP notes each refresh token that arrives, and lets the hook decide.
 func (a *authServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {

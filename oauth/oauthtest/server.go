@@ -47,6 +47,9 @@ type Options struct {
 	Redirect provider.Redirect
 	// Size is the least length of access and ID tokens in bytes, for real sizes.
 	Size int
+	// Skew is how far the server's clock is ahead of ours, in what it says of
+	// the time: claims and the Date header. It may be negative.
+	Skew time.Duration
 }
 
 // Server is the authorization server. Make one with [New].
@@ -107,7 +110,10 @@ func New(opts Options) *Server {
 }
 
 // ServeHTTP implements [http.Handler].
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", time.Now().Add(s.opts.Skew).UTC().Format(http.TimeFormat))
+	s.mux.ServeHTTP(w, r)
+}
 
 // Start listens on address, "127.0.0.1:0" for a free port, and sets URL. Close
 // ends it.

@@ -155,9 +155,10 @@ func (s *Server) refreshed(sent string) (map[string]any, *refusal) {
 
 func (s *Server) issue(f *family, withRefresh bool) map[string]any {
 	now := time.Now()
+	said := now.Add(s.opts.Skew)
 	claims := map[string]any{
 		"iss": s.URL, "aud": ClientID, "sub": "user-" + f.user,
-		"iat": now.Unix(), "exp": now.Add(s.lifetime).Unix(), "jti": rand.Text(),
+		"iat": said.Unix(), "exp": said.Add(s.lifetime).Unix(), "jti": rand.Text(),
 		"email":                        f.user + "@example.test",
 		"https://keytray.example/auth": map[string]string{"account_id": "acct-" + f.user, "plan": "demo"},
 	}
