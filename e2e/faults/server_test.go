@@ -24,6 +24,7 @@ type authServer struct {
 
 	mu     sync.Mutex // guards what follows
 	ledger []sent
+	busy   int
 	hook   func(w http.ResponseWriter, r *http.Request, next http.Handler)
 	accept func()
 }
@@ -82,12 +83,25 @@ func (a *authServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	a.ledger = append(a.ledger, sent{form.Get("refresh_token"), time.Now()})
 	hook := a.hook
+	a.busy++
 	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.busy--
+	}()
 	if hook == nil {
 		a.Server.ServeHTTP(w, r)
 		return
 	}
 	hook(w, r, a.Server)
+}
+
+// idle reports whether no refresh is being served.
+func (a *authServer) idle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.busy == 0
 }
 
 // sends is how many refresh tokens arrived.

@@ -451,3 +451,10 @@ func (s *stage) pass(d time.Duration) {
 	case <-time.After(d):
 	}
 }
+
+func (s *stage) killPID(pid int) {
+	s.t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		s.t.Errorf("killing %d: %v", pid, err)
+	}
+}
