@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -17,67 +16,117 @@ import (
 
 var long = flag.Bool("faults.long", false, "also run what waits for 100 s")
 
-// held is a renewal that stands still somewhere, until goOn is closed.
-type held struct {
-	*process
-	goOn chan struct{}
-}
+// standstill is how long a renewal stands still in [stage.standAt].
+const standstill = 3 * time.Second
 
-// holdAnswer starts a renewal and holds the server's answer, which has been
-// committed.
-func (s *stage) holdAnswer(args ...string) held {
+// standAt starts a renewal, whose token lives for an hour, and returns when it
+// stands still at that step for a while: before the folder's fsync of the intent
+// (I), while the server holds its answer (P), before the rename of the answer
+// (J), before the slot is written (K), when all of the keychain is (M), before
+// the journal is removed (E).
+func (s *stage) standAt(step string) (p *process, pid int) {
 	s.t.Helper()
-	arrived, goOn := make(chan struct{}), make(chan struct{})
-	var first atomic.Bool
-	s.as.onRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if first.Swap(true) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		whole := httptest.NewRecorder()
-		next.ServeHTTP(whole, r)
-		close(arrived)
-		<-goOn
-		w.Header().Set("Content-Type", "application/json")
-		w.Write(whole.Body.Bytes())
-	})
-	p := s.start(nil, append([]string{"token", profileID}, args...)...)
-	<-arrived
-	return held{p, goOn}
+	delay := func(call string) string {
+		return "inject=" + call + ":delay_enter=" + strconv.FormatInt(standstill.Microseconds(), 10)
+	}
+	v, stands := newVictim(), make(chan struct{}, 1)
+	stand := func() { stands <- struct{}{}; s.pass(standstill) }
+	var under []string
+	switch step {
+	case "I":
+		under = s.tracing(theStart, v, "-P", s.traced(""), "-e", "trace=fsync", "-e", delay("fsync")+":when=1")
+	case "P":
+		s.as.onRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			whole := httptest.NewRecorder()
+			next.ServeHTTP(whole, r)
+			stand()
+			w.Header().Set("Content-Type", "application/json")
+			w.Write(whole.Body.Bytes())
+		})
+	case "J":
+		s.tracing(theAnswer, v, "-P", s.traced("journal.next"), "-e", "trace=renameat", "-e", delay("renameat"))
+	case "K", "M":
+		item := map[string]string{"K": ".slot.0", "M": ".at.0"}[step]
+		s.relay.on(func(c busCall) verdict {
+			switch {
+			case !c.is("CreateItem", item):
+				return verdict{}
+			case step == "M":
+				return verdict{answer: func() bool { stand(); return true }}
+			}
+			stand()
+			return verdict{}
+		})
+	case "E":
+		s.tracing(theCache, v, "-P", s.traced("journal"), "-e", "trace=unlinkat", "-e", delay("unlinkat"))
+	}
+	p = s.start(under, "token", profileID)
+	v <- p
+	pid = p.Process.Pid
+	switch step {
+	case "I":
+		s.eventually("the intent", func() bool { return s.journal().Phase == "sending" })
+		pid = s.journal().Process.PID // the other one is strace
+	case "J":
+		s.eventually("the answer", func() bool { return s.as.Stats().Refreshes > 0 && s.as.idle() })
+		s.pass(200 * time.Millisecond)
+	case "E":
+		s.eventually("the mirror", func() bool { _, _, g := s.state(); return g == 2 })
+		s.pass(200 * time.Millisecond)
+	default:
+		<-stands
+	}
+	s.relay.on(nil)
+	s.as.onRefresh(nil)
+	return p, pid
 }
 
 // TestLockFileDisappears: deleted or replaced while its holder is in the middle
 // of a renewal. A peer gets the new lock, finds that the sender of the token
-// lives, and stops; the holder finishes.
+// lives, and stops; once the answer lies in the journal it saves that, as the
+// holder does. Nothing is sent twice.
 func TestLockFileDisappears(t *testing.T) {
 	t.Parallel()
-	for name, broken := range map[string]func(lock string) error{
-		"deleted": os.Remove,
-		"replaced": func(lock string) error {
-			if err := os.WriteFile(lock+".new", nil, 0o600); err != nil {
-				return err
-			}
-			return os.Rename(lock+".new", lock)
-		},
+	need(t, "strace")
+	replaced := func(lock string) error {
+		if err := os.WriteFile(lock+".new", nil, 0o600); err != nil {
+			return err
+		}
+		return os.Rename(lock+".new", lock)
+	}
+	for _, tt := range []struct {
+		name, step string
+		broken     func(lock string) error
+		code       int
+	}{
+		{"deleted at I", "I", os.Remove, 5},
+		{"deleted at P", "P", os.Remove, 5},
+		{"replaced at P", "P", replaced, 5},
+		{"deleted at J", "J", os.Remove, 5},
+		{"deleted at K", "K", os.Remove, 0},
+		{"deleted at M", "M", os.Remove, 0},
+		{"deleted at E", "E", os.Remove, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, options{})
 			s.expired()
-			h := s.holdAnswer()
-			if err := broken(s.file("lock")); err != nil {
+			p, pid := s.standAt(tt.step)
+			if err := tt.broken(s.file("lock")); err != nil {
 				t.Fatal(err)
 			}
-			got := s.token(5)
-			if !strings.Contains(got.stderr, strconv.Itoa(h.Process.Pid)) {
+			got := s.token(tt.code)
+			if tt.code == 5 && !strings.Contains(got.stderr, "process "+strconv.Itoa(pid)+", ") {
 				t.Errorf("the peer does not say who is at work:\n%s", got.stderr)
 			}
-			if got.took > 10*time.Second {
+			if got.took > standstill {
 				t.Errorf("the peer waited for %v", got.took)
 			}
-			close(h.goOn)
-			s.check(h.wait(), 0)
+			s.check(p.wait(), 0)
 			s.token(0)
+			if state, _, g := s.state(); state != "ok" || g != 2 {
+				t.Errorf("the mirror says %s of generation %d, want ok of 2", state, g)
+			}
 			s.ledger(1, 1, 0)
 		})
 	}
@@ -112,49 +161,18 @@ func TestLockFileIsReplacedBeforeItIsTaken(t *testing.T) {
 // ended, no token was sent twice, and the login works.
 func TestPauseLongerThanTheToken(t *testing.T) {
 	t.Parallel()
+	need(t, "strace")
 	const life, pause = 2 * time.Second, 5 * time.Second
-	for name, at := range map[string]at{
-		"C": {method: "SearchItems", item: ".at.1"},
-		"P": {server: "request"},
-		"K": {method: "CreateItem", item: ".slot.0"},
-		"M": {method: "CreateItem", item: ".at.0", answered: true},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, step := range []string{"C", "I", "P", "J", "K", "M"} {
+		t.Run(step, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, options{})
 			s.expired()
 			s.as.SetLifetime(life)
-			v, stopped := newVictim(), make(chan struct{})
-			var once atomic.Bool
-			stop := func() {
-				if once.Swap(true) {
-					return
-				}
-				v.do(func(p *process) { p.signal(syscall.SIGSTOP) })
-				close(stopped)
-			}
-			if at.server != "" {
-				s.as.onRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-					stop()
-					next.ServeHTTP(w, r)
-				})
-			}
-			s.relay.on(func(c busCall) verdict {
-				switch {
-				case at.method == "" || !c.is(at.method, at.item):
-				case at.answered:
-					return verdict{answer: func() bool { stop(); return true }}
-				default:
-					stop()
-				}
-				return verdict{}
-			})
-			p := s.start(nil, "token", profileID)
-			v <- p
-			<-stopped
+			p, pid := s.stopAt(step)
 			peer := s.start(nil, "token", profileID)
 			s.pass(pause)
-			if err := syscall.Kill(p.Process.Pid, syscall.SIGCONT); err != nil {
+			if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 				t.Fatal(err)
 			}
 			// A call of the keychain that took 5 s, stopped or not, has failed.
@@ -176,6 +194,30 @@ func TestPauseLongerThanTheToken(t *testing.T) {
 	}
 }
 
+// stopAt starts a renewal that is stopped by SIGSTOP at that step, C being a
+// read under the lock.
+func (s *stage) stopAt(step string) (p *process, pid int) {
+	s.t.Helper()
+	if step != "C" {
+		p, pid = s.standAt(step)
+	} else {
+		reads := make(chan struct{}, 8)
+		s.relay.on(func(c busCall) verdict {
+			if c.is("SearchItems", ".slot.0") {
+				reads <- struct{}{}
+				s.pass(time.Second)
+			}
+			return verdict{}
+		})
+		p = s.start(nil, "token", profileID)
+		pid = p.Process.Pid
+		<-reads
+		s.relay.on(nil)
+	}
+	s.stop(pid)
+	return p, pid
+}
+
 // TestStoppedHolderIsNamed: whoever waits for one that is stopped gives up after
 // 100 s and says whom it waited for.
 func TestStoppedHolderIsNamed(t *testing.T) {
@@ -185,52 +227,60 @@ func TestStoppedHolderIsNamed(t *testing.T) {
 	}
 	s := newStage(t, options{})
 	s.expired()
-	h := s.holdAnswer()
-	h.signal(syscall.SIGSTOP)
+	p, pid := s.stopAt("P")
 	got := s.token(5)
 	if got.took < 95*time.Second || got.took > 110*time.Second {
 		t.Errorf("it waited for %v, want 100 s", got.took)
 	}
-	if !strings.Contains(got.stderr, "process "+strconv.Itoa(h.Process.Pid)+", which is stopped") {
+	if !strings.Contains(got.stderr, "process "+strconv.Itoa(pid)+", which is stopped") {
 		t.Errorf("the holder is not named:\n%s", got.stderr)
 	}
 	s.ledger(1, 1, 0)
-	h.kill()
-	h.wait()
+	p.kill()
+	p.wait()
 }
 
-// TestLogoutWaitsForARenewal: and then nothing is left of the login, nor made
-// again by who waits behind it.
+// TestLogoutWaitsForARenewal: at whatever step that is. Then nothing is left of
+// the login, nor made again by who waits behind it.
 func TestLogoutWaitsForARenewal(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, options{})
-	s.expired()
-	h := s.holdAnswer()
-	logout := s.start(nil, "logout", profileID)
-	s.pass(300 * time.Millisecond)
-	behind := s.start(nil, "token", profileID)
-	s.pass(300 * time.Millisecond)
-	if logout.ProcessState != nil || s.journal().Phase != "sending" {
-		t.Error("the logout did not wait")
+	need(t, "strace", "secret-tool")
+	for _, step := range []string{"I", "P", "J", "K", "M"} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, options{})
+			s.expired()
+			if s.items() == 0 {
+				t.Error("nothing of a login that exists was found in the keychain, so counting proves nothing")
+			}
+			p, _ := s.standAt(step)
+			logout := s.start(nil, "logout", profileID)
+			s.pass(300 * time.Millisecond)
+			behind := s.start(nil, "token", profileID)
+			s.pass(300 * time.Millisecond)
+			if phase := s.journal().Phase; phase != "sending" && phase != "received" {
+				t.Errorf("the logout did not wait: the journal says %s", phase)
+			}
+			// The server may have revoked the token by now.
+			if got := p.wait(); got.code != 0 {
+				t.Errorf("the renewal: exit %d, want 0\n%s", got.code, got.stderr)
+			}
+			if got := logout.wait(); got.code != 0 {
+				t.Errorf("the logout: exit %d, want 0\n%s", got.code, got.stderr)
+			}
+			if got := behind.wait(); got.code != 0 && got.code != 4 {
+				t.Errorf("who waited: exit %d, want 0 (before the logout) or 4\n%s", got.code, got.stderr)
+			}
+			s.token(4)
+			if got := s.journal().Phase; got != "none" {
+				t.Errorf("the journal says %s, want none", got)
+			}
+			if n := s.items(); n != 0 {
+				t.Errorf("%d slots and tokens are left in the keychain", n)
+			}
+			s.ledger(1, 1, 0)
+		})
 	}
-	close(h.goOn)
-	if got := h.wait(); got.code != 0 {
-		t.Errorf("the renewal: exit %d, want 0\n%s", got.code, got.stderr)
-	}
-	if got := logout.wait(); got.code != 0 {
-		t.Errorf("the logout: exit %d, want 0\n%s", got.code, got.stderr)
-	}
-	if got := behind.wait(); got.code != 0 && got.code != 4 {
-		t.Errorf("who waited: exit %d, want 0 (before the logout) or 4\n%s", got.code, got.stderr)
-	}
-	s.token(4)
-	if got := s.journal().Phase; got != "none" {
-		t.Errorf("the journal says %s, want none", got)
-	}
-	if n := s.items(); n != 0 {
-		t.Errorf("%d slots and tokens are left in the keychain", n)
-	}
-	s.ledger(1, 1, 0)
 }
 
 // items counts the secrets of logins in the keychain, through a client that is
@@ -253,18 +303,20 @@ func (s *stage) items() int {
 // comes after it and stays.
 func TestSignInWaitsForARenewal(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, options{})
-	s.expired()
-	if s.items() == 0 {
-		t.Error("nothing of a login that exists was found in the keychain, so counting proves nothing")
+	need(t, "strace")
+	for _, step := range []string{"I", "P", "J", "K", "M"} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, options{})
+			s.expired()
+			p, _ := s.standAt(step)
+			s.login(time.Hour)
+			s.check(p.wait(), 0)
+			if state, _, g := s.state(); state != "ok" || g != 3 {
+				t.Errorf("the mirror says %s of generation %d, want ok of 3", state, g)
+			}
+			s.token(0)
+			s.ledger(1, 1, 0)
+		})
 	}
-	h := s.holdAnswer()
-	time.AfterFunc(time.Second, func() { close(h.goOn) })
-	s.login(time.Hour)
-	s.check(h.wait(), 0)
-	if state, _, g := s.state(); state != "ok" || g != 3 {
-		t.Errorf("the mirror says %s of generation %d, want ok of 3", state, g)
-	}
-	s.token(0)
-	s.ledger(1, 1, 0)
 }
