@@ -60,7 +60,8 @@ func resend(policy provider.Policy, in sink.Intent, now time.Time, left time.Dur
 	if left > lastMinute && !asked {
 		return wait
 	}
-	if in.Attempt > 1 && now.Before(in.Last.Add(backoff(in.Attempt-2))) {
+	// A send in the future is one before the clock was set back.
+	if in.Attempt > 1 && !in.Last.After(now) && now.Before(in.Last.Add(backoff(in.Attempt-2))) {
 		return wait
 	}
 	return send

@@ -36,6 +36,7 @@ func TestResend(t *testing.T) {
 		{"again", strict, intent(2, time.Minute, 30*time.Second), -1, false, send},
 		{"asking does not shorten the backoff", strict, intent(3, time.Hour, 59*time.Second), -1, true, wait},
 		{"fifth", strict, intent(5, time.Hour, 4*time.Minute), -1, false, send},
+		{"again, and the clock was set back since", strict, intent(2, -24*time.Hour, -24*time.Hour), -1, false, send},
 		{"enough", strict, intent(6, time.Hour, time.Hour), -1, true, giveUp},
 	} {
 		if got := resend(c.policy, c.in, now, c.left, c.asked); got != c.want {
