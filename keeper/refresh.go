@@ -159,7 +159,11 @@ func (k *Keeper) permitted(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sin
 	}
 	now := k.now()
 	in, _ := tx.Intent()
-	switch resend(p.Policy, in, now.Wall, c.Left(now), d.asked) {
+	left := c.Left(now)
+	if c.Access.Empty() { // nothing to be lost with it
+		left = 0
+	}
+	switch resend(p.Policy, in, now.Wall, left, d.asked) {
 	case wait:
 		return fmt.Errorf("renewing %s: %w: an earlier request got no answer", ref.ID, ErrLater)
 	case giveUp:

@@ -312,6 +312,16 @@ func TestSimulationRandom(t *testing.T) {
 	}
 }
 
+// TestSimulationSeedsThatFoundSomething runs again what once went wrong.
+func TestSimulationSeedsThatFoundSomething(t *testing.T) {
+	for seed, what := range map[uint64]string{
+		67:     "a clock set back kept a dead token alive",
+		508841: "without an access token an unanswered request was never repeated",
+	} {
+		report(t, random(t, seed), what)
+	}
+}
+
 func random(t *testing.T, seed uint64) *world {
 	t.Helper()
 	dice := rand.New(rand.NewPCG(seed, 2))
