@@ -147,10 +147,10 @@ func TestLostAnswerWhileTheOldTokenLives(t *testing.T) {
 		next.ServeHTTP(httptest.NewRecorder(), r)
 		reset(w, nil)
 	})
-	s.token(5, "--min-ttl", "30m")
+	s.token(5, "--min-ttl", "9m59s")
 	s.as.onRefresh(nil)
 	s.pass(3500 * time.Millisecond) // beyond the pause after a failure
-	s.token(5, "--min-ttl", "30m")
+	s.token(5, "--min-ttl", "9m59s")
 	s.token(0)
 	s.ledger(1, 1, 0)
 }

@@ -4,7 +4,6 @@ package faults
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -104,13 +103,22 @@ func TestFullDiskAfterTheRequest(t *testing.T) {
 }
 
 // TestNeitherJournalNorKeychain: neither of them takes the answer. The command
-// stays, whatever signal comes, keeps the lock, and ends when the keychain is
-// back. Killed it loses the login, which is W3.
+// stays, says why, keeps the lock, and ends when the keychain is back, a signal
+// or not. A second signal ends it as kill -9 does: the login is lost, which is
+// W3.
 func TestNeitherJournalNorKeychain(t *testing.T) {
 	t.Parallel()
 	need(t, "strace")
-	for _, killed := range []bool{false, true} {
-		t.Run(fmt.Sprintf("killed %t", killed), func(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		signals []syscall.Signal
+		lost    bool
+	}{
+		{"one signal", []syscall.Signal{syscall.SIGHUP}, false},
+		{"two signals", []syscall.Signal{syscall.SIGTERM, syscall.SIGINT}, true},
+		{"kill -9", []syscall.Signal{syscall.SIGKILL}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, options{})
 			s.expired()
@@ -135,20 +143,23 @@ func TestNeitherJournalNorKeychain(t *testing.T) {
 				t.Errorf("the journal says %s, want sending", got)
 			}
 			s.as.onRefresh(nil)
-			if killed {
-				p.kill()
+			for _, sig := range tt.signals {
+				p.signal(sig)
+				s.pass(200 * time.Millisecond) // two that come at once count as one
+			}
+			if tt.lost {
 				p.wait()
-				if err := s.bus.Unlock(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+			}
+			if err := s.bus.Unlock(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if tt.lost {
 				s.token(4)
 				s.ledger(2, 1, 1)
 				return
 			}
-			p.signal(syscall.SIGTERM)
-			p.signal(syscall.SIGHUP)
-			if err := s.bus.Unlock(t.Context()); err != nil {
-				t.Fatal(err)
+			if !strings.Contains(p.stderr(), "keytray: ") {
+				t.Error("it does not say why it stays")
 			}
 			s.check(p.wait(), 0)
 			s.token(0)

@@ -280,9 +280,9 @@ func TestKillWhileTheOldTokenLives(t *testing.T) {
 		t.Parallel()
 		s := newStage(t, options{})
 		s.due()
-		s.dieAt(at{server: "commit"}, "--min-ttl", "30m")
+		s.dieAt(at{server: "commit"}, "--min-ttl", "9m59s")
 		s.token(0)
-		if got := s.token(5, "--min-ttl", "30m"); !strings.Contains(got.stderr, "keytray: hint: ") {
+		if got := s.token(5, "--min-ttl", "9m59s"); !strings.Contains(got.stderr, "keytray: hint: ") {
 			t.Errorf("no hint:\n%s", got.stderr)
 		}
 		s.ledger(1, 1, 0)
@@ -291,8 +291,8 @@ func TestKillWhileTheOldTokenLives(t *testing.T) {
 		t.Parallel()
 		s := newStage(t, options{server: oauthtest.Options{Rotation: oauthtest.Grace}})
 		s.due()
-		s.dieAt(at{server: "commit"}, "--min-ttl", "30m")
-		s.token(0, "--min-ttl", "30m")
+		s.dieAt(at{server: "commit"}, "--min-ttl", "9m59s")
+		s.token(0, "--min-ttl", "9m59s")
 		s.ledger(2, 2, 0)
 	})
 	t.Run("not rotating", func(t *testing.T) {

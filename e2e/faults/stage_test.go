@@ -31,7 +31,7 @@ var command string
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// These tests wait for tokens to expire, rather than compute.
-	if err := flag.Set("test.parallel", "10"); err != nil {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	os.Exit(buildAndRun(m))
@@ -295,6 +295,11 @@ func (s *stage) login(life time.Duration) {
 	s.as.SetLifetime(life)
 	p := s.start(nil, "login", "demo", "--no-browser", "--profile-id", profileID)
 	var url string
+	defer func() {
+		if url == "" {
+			s.t.Logf("the login said:\n%s", p.stderr())
+		}
+	}()
 	s.eventually("the URL of the login", func() bool {
 		url = signInURL.FindString(p.stderr())
 		return url != ""
@@ -316,8 +321,8 @@ func (s *stage) expired() {
 	s.pass(spacing)
 }
 
-// due signs in with a token that lives for two minutes more than a renewal by
-// --min-ttl asks for, and waits until one is allowed.
+// due signs in with a token that lives for ten minutes and waits until a renewal
+// is allowed; --min-ttl 9m59s asks for one.
 func (s *stage) due() {
 	s.t.Helper()
 	s.login(10 * time.Minute)
