@@ -1,5 +1,6 @@
 # make check   formatting, linters, dead code, cross builds, known vulnerabilities
 # make test    everything that runs, under the race detector, the end-to-end test included
+# make soak    the simulation and the random kills of make test, for much longer
 # make demo    one login from browser to export, on a private keyring, nothing left behind
 # make build   bin/keytray
 # make bench   benchmarks
@@ -17,6 +18,10 @@ TESTFLAGS ?=
 # .tgz, or a URL (https://vuln.go.dev). Without it that one check is left out.
 VULNDB ?= $(lastword $(sort $(wildcard ../shared/data/go-vulndb-*.tgz)))
 
+# How long `make soak` runs: simulations, and renewals that are killed.
+SIMRUNS ?= 100000
+KILLS   ?= 500
+
 CROSS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64 darwin/amd64
 
 tool    = $(GO) tool -modfile=tools/go.mod
@@ -30,7 +35,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 endif
 
 .NOTPARALLEL:
-.PHONY: all build check test demo bench mutants clean fmt fmt-check tidy-check vet lint deadcode cross vuln
+.PHONY: all build check test soak demo bench mutants clean fmt fmt-check tidy-check vet lint deadcode cross vuln
 
 all: build
 
@@ -53,6 +58,11 @@ demo: build
 	bin/keytray demo
 
 # Breaks the engine in one way after another; each time the simulation must fail.
+soak:
+	$(GO) test -run Simulation -timeout 6h ./keeper -sim.runs $(SIMRUNS)
+	@sh e2e/setup.sh
+	$(GO) test -race -v -timeout 2h ./e2e/faults -faults.kills $(KILLS) -faults.long
+
 mutants:
 	$(GO) test -v -run TestMutants -timeout 90m ./keeper -mutants
 
