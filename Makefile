@@ -57,12 +57,12 @@ test:
 demo: build
 	bin/keytray demo
 
-# Breaks the engine in one way after another; each time the simulation must fail.
 soak:
 	$(GO) test -run Simulation -timeout 6h ./keeper -sim.runs $(SIMRUNS)
 	@sh e2e/setup.sh
 	$(GO) test -race -v -timeout 2h ./e2e/faults -faults.kills $(KILLS) -faults.long
 
+# Breaks the engine in one way after another; each time the simulation must fail.
 mutants:
 	$(GO) test -v -run TestMutants -timeout 90m ./keeper -mutants
 

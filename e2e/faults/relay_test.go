@@ -66,7 +66,7 @@ func startRelay(t *testing.T, address string) *relay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "kt-") // a socket's path holds 107 bytes
+	dir, err := os.MkdirTemp("", "kt-") //nolint:usetesting // a socket's path holds 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
