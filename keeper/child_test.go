@@ -79,19 +79,28 @@ func TestAHungChildIsKilledOnlyWhereNothingIsAtStake(t *testing.T) {
 		{"journalled", "started sending journalled", keeper.ErrHung},
 		{"committed", "started sending committed", keeper.ErrHung},
 		{"sending again", "started sending journalled sending", keeper.ErrLeft},
+		{"sending after the limit", "started wait sending", keeper.ErrLeft},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			pids := filepath.Join(t.TempDir(), "pid")
 			var says strings.Builder
 			for word := range strings.FieldsSeq(c.says) {
+				if word == "wait" {
+					says.WriteString("sleep 1;")
+					continue
+				}
 				says.WriteString(`echo '{"event":"` + word + `"}';`)
 			}
+			begun := time.Now()
 			err := script(t, `echo $$ >`+pids+`;`+says.String()+hang).Do(t.Context(), keeper.Request{}, nil, nil)
 			pid := number(t, pids)
 			defer func() { _ = syscall.Kill(-pid, syscall.SIGKILL) }()
 			if !errors.Is(err, c.want) {
 				t.Errorf("Do = %v, want %v", err, c.want)
+			}
+			if took := time.Since(begun); errors.Is(c.want, keeper.ErrLeft) && !strings.Contains(c.says, "wait") && took > 3*time.Second {
+				t.Errorf("it was left after %v, want at the limit", took)
 			}
 			if alive := syscall.Kill(pid, 0) == nil; alive != errors.Is(c.want, keeper.ErrLeft) {
 				t.Errorf("alive = %v", alive)

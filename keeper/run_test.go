@@ -366,8 +366,15 @@ func TestTheLoopSavesWhenTheKeychainIsBack(t *testing.T) {
 		if p := state(); p.State != sink.StatePendingSave {
 			t.Fatalf("state = %s, want pending_save", p.State)
 		}
+		if err := n.keeper.Renew(t.Context(), ref); !errors.Is(err, sink.ErrNotSaved) {
+			t.Errorf("Renew = %v, want ErrNotSaved", err)
+		}
 		n.offline.Store(true) // it does not matter for saving
+		before := len(n.started())
 		time.Sleep(6 * time.Hour)
+		if got := len(n.started()) - before; got < 6*20 || got > 6*40 {
+			t.Errorf("%d tries to save in six hours", got)
+		}
 		n.keychain.SetFault(nil)
 		time.Sleep(2*time.Minute + time.Second)
 		if p := state(); p.State != sink.StateOK || p.Generation != 3 { // saved, and renewed as it had expired
@@ -425,7 +432,11 @@ func TestWakeLetsTheLoopLookAtOnce(t *testing.T) {
 		n.run(n.renewing(time.Hour))
 		time.Sleep(90 * time.Second)
 		ref := n.login("main", "acme:a", 0)
-		wake <- struct{}{}
+		select {
+		case wake <- struct{}{}:
+		case <-time.After(time.Hour):
+			t.Fatal("the loop does not listen")
+		}
 		synctest.Wait()
 		if got := n.started(ref); len(got) != 1 || got[0] != 90*time.Second {
 			t.Errorf("worked at %v, want at once", got)

@@ -42,6 +42,7 @@ func failure(err error) keeper.Failure {
 		{keychain.ErrLocked, string(keeper.StateKeychainLocked)},
 		{keychain.ErrDismissed, string(keeper.StateKeychainLocked)},
 		{sink.ErrNotSaved, string(sink.StatePendingSave)},
+		{sink.ErrForeignHost, string(sink.StateForeignHost)},
 		{keeper.ErrMisconfigured, string(sink.StateMisconfigured)},
 		{context.Canceled, "cancelled"},
 	} {
