@@ -136,10 +136,17 @@ func TestACancelledWorkerSendsNothing(t *testing.T) {
 	before := d.server.Stats()
 	release := make(chan struct{})
 	defer close(release)
-	d.keychain.SetFault(func(sinktest.Op) sinktest.Fault { <-release; return sinktest.None })
+	hanging := make(chan struct{}, 100)
+	d.keychain.SetFault(func(sinktest.Op) sinktest.Fault {
+		hanging <- struct{}{}
+		<-release
+		return sinktest.None
+	})
 	in, w := io.Pipe()
 	go func() {
-		_, _ = io.WriteString(w, `{"do":"refresh","profile":"`+p.ID+`"}`+"\n"+`{"cmd":"paste"}`+"\n"+`{"cmd":"rm"}`+"\n"+`{"cmd":"cancel"}`+"\n")
+		_, _ = io.WriteString(w, `{"do":"refresh","profile":"`+p.ID+`"}`+"\n")
+		<-hanging
+		_, _ = io.WriteString(w, `{"cmd":"paste"}`+"\n"+`{"cmd":"rm"}`+"\n"+`{"cmd":"cancel"}`+"\n")
 	}()
 	begun := time.Now()
 	events, _, err := d.serve(t.Context(), in, nil)
