@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/keytray/keytray/oauth/oauthtest"
 )
 
 // smallDisk puts a file system of 1 MiB at path, which goes when the test ends.
@@ -78,7 +80,8 @@ func TestFullDiskBeforeTheRequest(t *testing.T) {
 // disk which is full by then does not matter.
 func TestFullDiskAfterTheRequest(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, options{prepare: func(s *stage) { s.smallDisk(s.home) }})
+	// The answer is larger than a page, the least that a file takes.
+	s := newStage(t, options{server: oauthtest.Options{Size: 9000}, prepare: func(s *stage) { s.smallDisk(s.home) }})
 	s.expired()
 	s.as.onRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		s.fill(s.home)
