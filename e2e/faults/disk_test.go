@@ -61,14 +61,14 @@ func (s *stage) fill(dir string) (undo func()) {
 func TestFullDiskBeforeTheRequest(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, options{prepare: func(s *stage) { s.smallDisk(s.home) }})
-	s.login(8 * time.Second) // due when 4 s are left
-	s.pass(4500 * time.Millisecond)
+	s.login(16 * time.Second) // due when 8 s are left
+	s.pass(8500 * time.Millisecond)
 	undo := s.fill(s.home)
 	if got := s.token(0); !strings.Contains(got.stderr, "no space left on device") {
 		t.Errorf("nothing is said of the full disk:\n%s", got.stderr)
 	}
 	s.token(1, "--min-ttl", "1m")
-	s.pass(4 * time.Second)
+	s.pass(8 * time.Second)
 	s.token(1)
 	s.ledger(0, 0, 0)
 	undo()
