@@ -18,7 +18,7 @@ type Moment struct {
 // Now is the present moment.
 func Now() Moment {
 	boot, up := uptime()
-	return Moment{time.Now(), boot, up}
+	return Moment{time.Now().Round(0), boot, up} // without the timer clock, which a sleep stops
 }
 
 // Since is how much time passed from before to m: the longer of what the two
