@@ -742,7 +742,7 @@ func (s *server) handle(p *proc, token string) (status int, body string, spent *
 		return 400, `{"error":"invalid_grant"}`, nil
 	}
 	r.arrived++
-	fresh := time.Until(s.access[r.access]) > simLife/2 && s.w.offset == 0
+	fresh := time.Until(s.access[r.access]) > simLife/2 && s.w.offset == 0 && s.w.stored(r.access)
 	if now := s.w.highest[mirrorOf(p.ref.Agent)]; fresh && p.asked > 0 && now > p.asked {
 		s.w.violation("a renewal of generation %d was sent although %d was there", p.asked, now)
 	}
@@ -769,6 +769,16 @@ func (s *server) handle(p *proc, token string) (status int, body string, spent *
 
 // simKeeps is a server that never rotates; to the engine it is graceful.
 const simKeeps provider.Policy = "keeps"
+
+// stored reports whether the keychain has an access token.
+func (w *world) stored(access string) bool {
+	for _, v := range w.items {
+		if bytes.Contains(v, []byte(`"`+access+`"`)) {
+			return true
+		}
+	}
+	return false
+}
 
 func mirrorOf(agent string) string { return simDir + "/agents/" + agent + "/agent/auth-profiles.json" }
 
