@@ -299,6 +299,30 @@ func TestAnOldTokenIsBetterThanNone(t *testing.T) {
 	}
 }
 
+// Whoever renews was stopped in the middle of it: callers do not wait for it
+// while the old token still works.
+func TestAStoppedRenewalDoesNotKeepCallersWaiting(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for five seconds")
+	}
+	d := newDesk(t, oauthtest.Options{Lifetime: 20 * time.Second})
+	p := d.login("alice")
+	time.Sleep(10100 * time.Millisecond) // it is due
+	d.server.Fail(oauthtest.Fault{Delay: 15 * time.Second})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_, _ = d.keeper().Token(t.Context(), p, 0) // gets its answer in the end
+	}()
+	time.Sleep(200 * time.Millisecond)
+	began := time.Now()
+	tok, err := d.keeper().Token(t.Context(), p, 0)
+	if took := time.Since(began); err != nil || tok.Access.Empty() || took > 9*time.Second {
+		t.Errorf("token = %v after %v, want the old one after about 5 s", err, took)
+	}
+	<-stopped
+}
+
 func TestAPromiseThatCannotBeKeptIsAnError(t *testing.T) {
 	d := newDesk(t, oauthtest.Options{Lifetime: time.Minute})
 	p := d.login("alice")

@@ -27,8 +27,12 @@ type demand struct {
 // renew gets a token under the profile's lock.
 func (k *Keeper) renew(ctx context.Context, ref sink.Ref, d demand) (Token, error) {
 	var got Token
+	began := time.Now()
 	served := func() bool {
 		t, ok := k.served(ctx, ref, d)
+		if !ok && time.Since(began) > patience {
+			t, ok = k.last(ctx, ref, d)
+		}
 		got = t
 		return ok
 	}
@@ -39,7 +43,7 @@ func (k *Keeper) renew(ctx context.Context, ref sink.Ref, d demand) (Token, erro
 		}
 		return err
 	})
-	if got.Access.Empty() {
+	if got.Access.Empty() || errors.Is(err, sink.ErrAbandoned) {
 		return Token{}, err
 	}
 	if err != nil { // a token is in hand, so this is for the log
@@ -65,6 +69,23 @@ func (k *Keeper) served(ctx context.Context, ref sink.Ref, d demand) (Token, boo
 		return Token{}, false
 	}
 	return Token{p, t, p.Expires}, true
+}
+
+// patience is how long a caller waits for somebody else's renewal before it takes
+// the old token, if that still lives and nothing more was promised.
+const patience = 5 * time.Second
+
+// last is the old token, for a caller to whom it is better than none.
+func (k *Keeper) last(ctx context.Context, ref sink.Ref, d demand) (Token, bool) {
+	p, err := k.Store.Profile(ref)
+	if err != nil || d.ttl > 0 || d.beyond > 0 {
+		return Token{}, false
+	}
+	if p.Left(k.now()) < time.Second {
+		return Token{}, false
+	}
+	t, err := k.Store.Last(ctx, p)
+	return Token{p, t, p.Expires}, err == nil
 }
 
 // underLock decides, on what is true now, between the stored token and a new

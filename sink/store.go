@@ -191,6 +191,10 @@ func (s *Store) Token(ctx context.Context, p Profile, margin time.Duration) (sec
 	if p.Kind != KindOAuth {
 		return s.staticSecret(ctx, p)
 	}
+	return s.accessToken(ctx, p, margin)
+}
+
+func (s *Store) accessToken(ctx context.Context, p Profile, margin time.Duration) (secret.Text, error) {
 	b, err := s.secrets.Get(ctx, accessItem(p.at.key, p.Generation))
 	if absent(err) {
 		return secret.Text{}, ErrStale
@@ -206,6 +210,16 @@ func (s *Store) Token(ctx context.Context, p Profile, margin time.Duration) (sec
 		return secret.Text{}, ErrStale
 	}
 	return a.token, nil
+}
+
+// Last is the access token of p's generation, whatever is under way, if it lives
+// for another second: better than none for whoever cannot wait. It takes no lock
+// and answers ErrStale if there is no such token.
+func (s *Store) Last(ctx context.Context, p Profile) (secret.Text, error) {
+	if p.Generation == 0 || p.Kind != KindOAuth {
+		return secret.Text{}, ErrStale
+	}
+	return s.accessToken(ctx, p, time.Second)
 }
 
 func (s *Store) staticSecret(ctx context.Context, p Profile) (secret.Text, error) {
