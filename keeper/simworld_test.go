@@ -756,7 +756,7 @@ func (s *server) handle(p *proc, token string) (status int, body string, spent *
 		if s.policy == provider.Graceful && time.Since(r.spent) <= 20*time.Second && !r.family.revoked {
 			return s.grant(r)
 		}
-		if left := time.Until(s.access[r.access]); left > time.Minute+time.Second && s.w.offset == 0 && p.asked == 0 && s.policy == provider.Strict && !r.family.revoked {
+		if left := time.Until(s.access[r.access]); left > time.Minute+time.Second && s.w.offset == 0 && s.w.stored(r.access) && p.asked == 0 && s.policy == provider.Strict && !r.family.revoked {
 			s.w.violation("§4: %s was risked while its access token had %s to live", token, left)
 		}
 		r.family.revoked = true
