@@ -476,12 +476,14 @@ func TestProviderFile(t *testing.T) {
 	if !ok {
 		t.Fatal("demo is not in the catalog")
 	}
-	l, err := new(oauth.Client).StartLogin(t.Context(), *p.OAuth)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // a machine that does not know localhost
+	defer cancel()
+	l, err := new(oauth.Client).StartLogin(ctx, *p.OAuth)
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _, _ = oauthtest.Browser{}.Open(t.Context(), l.URL) }()
-	token, err := l.Wait(t.Context())
+	go func() { _, _ = oauthtest.Browser{}.Open(ctx, l.URL) }()
+	token, err := l.Wait(ctx)
 	l.Close(err)
 	if err != nil || token.Account.ID != "acct-ada" {
 		t.Errorf("account = %+v, %v", token.Account, err)
