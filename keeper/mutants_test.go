@@ -38,6 +38,8 @@ var mutants = []mutant{
 	{"refresh token taken after validation", "keeper/refresh.go", []string{"if err == nil || !t.Refresh.Empty() {", "if err == nil {"}},
 	{"key without agent", "sink/key.go", []string{`rootID + "\x00" + agent + "\x00" + id`, `rootID + "\x00" + id`}},
 	{"lock given up without journal or keychain", "sink/update.go", []string{"mayGiveUp := tx.journalled || !tx.sent", "mayGiveUp := true"}},
+	{"wall clock alone", "sink/life.go", []string{"return max(passed, m.Up-before.Up)", "return passed"}},
+	{"missing access token spared", "keeper/refresh.go", []string{"if c.Access.Empty() { // nothing", "if false { // nothing"}},
 	{"unsaved answer spent", "sink/update.go", []string{"if tx.unsaved {\n		return ErrNotSaved\n	}\n	now", "now"}},
 }
 

@@ -305,24 +305,18 @@ func TestSimulationRandom(t *testing.T) {
 	}
 	for seed := *simFirst; seed < *simFirst+uint64(runs); seed++ {
 		w := random(t, seed)
-		report(t, w, fmt.Sprintf("seed %d", seed))
-		if t.Failed() {
-			t.Fatalf("again with: go test ./keeper -run SimulationRandom -sim.seed %d -v", seed)
+		if len(w.violations) == 0 {
+			continue
 		}
+		needed, small := shrink(t, seed, w.parts)
+		report(t, small, fmt.Sprintf("seed %d, needing only [%s]", seed, strings.Join(needed, "; ")))
+		t.Fatalf("again with: go test ./keeper -run SimulationRandom -sim.seed %d -v", seed)
 	}
 }
 
-// TestSimulationSeedsThatFoundSomething runs again what once went wrong.
-func TestSimulationSeedsThatFoundSomething(t *testing.T) {
-	for seed, what := range map[uint64]string{
-		67:     "a clock set back kept a dead token alive",
-		508841: "without an access token an unanswered request was never repeated",
-	} {
-		report(t, random(t, seed), what)
-	}
-}
-
-func random(t *testing.T, seed uint64) *world {
+// random is the run of a seed, without those of its parts that are dropped: the
+// faults, by step, and what happens to the whole world.
+func random(t *testing.T, seed uint64, dropped ...string) *world {
 	t.Helper()
 	dice := rand.New(rand.NewPCG(seed, 2))
 	policy := []provider.Policy{provider.Strict, provider.Strict, provider.Graceful, simKeeps}[dice.IntN(4)]
@@ -330,28 +324,52 @@ func random(t *testing.T, seed uint64) *world {
 	for range 2 + dice.IntN(3) {
 		procs = append(procs, randomActs(dice))
 	}
+	var parts []string
+	part := func(name string) (keep bool) {
+		parts = append(parts, name)
+		return !slices.Contains(dropped, name)
+	}
 	plan := map[int]fault{}
 	all := slices.Concat(killFaults, killFaults, keychainFaults, writeFaults, diskFaults, serverFaults, []fault{fullLocked})
 	for range dice.IntN(5) {
-		plan[1+dice.IntN(150)] = all[dice.IntN(len(all))]
+		step, f := 1+dice.IntN(150), all[dice.IntN(len(all))]
+		if part(fmt.Sprintf("%s at step %d", f, step)) {
+			plan[step] = f
+		}
 	}
-	return simulate(t, seed, policy, plan, procs, func(w *world) {
-		if dice.IntN(4) == 0 {
-			jump := time.Duration(dice.Int64N(int64(time.Hour))) - 30*time.Minute
-			if dice.IntN(3) == 0 {
-				jump *= 365 * 24
+	w := simulate(t, seed, policy, plan, procs, func(w *world) {
+		happens := func(name string, latest, longest time.Duration, do func(length time.Duration)) {
+			yes, at, long := dice.IntN(4) == 0, time.Duration(dice.Int64N(int64(latest))), time.Duration(dice.Int64N(int64(longest)))
+			if yes && part(name) {
+				w.at(at, func() { w.note("     %s: %s", name, long); do(long) })
 			}
-			w.at(time.Duration(dice.Int64N(int64(30*time.Minute))), func() { w.offset += jump; w.note("     the clock jumps by %s", jump) })
 		}
-		if dice.IntN(4) == 0 {
-			at, long := time.Duration(dice.Int64N(int64(20*time.Minute))), time.Duration(dice.Int64N(int64(15*time.Minute)))
-			w.at(at, func() { w.locked = w.wall().Add(long); w.note("     the keychain is locked for %s", long) })
+		scale := time.Duration(1)
+		if dice.IntN(3) == 0 {
+			scale = 365 * 24
 		}
-		if dice.IntN(4) == 0 {
-			at, long := time.Duration(dice.Int64N(int64(20*time.Minute))), time.Duration(dice.Int64N(int64(25*time.Minute)))
-			w.at(at, func() { w.frozen = w.wall().Add(long); w.note("     the keychain takes no writes for %s", long) })
-		}
+		happens("the clock is set forward", 30*time.Minute, 30*time.Minute, func(d time.Duration) { w.offset += scale * d })
+		happens("the clock is set back", 30*time.Minute, 30*time.Minute, func(d time.Duration) { w.offset -= scale * d })
+		happens("the keychain is locked", 20*time.Minute, 15*time.Minute, func(d time.Duration) { w.locked = w.wall().Add(d) })
+		happens("the keychain takes no writes", 20*time.Minute, 25*time.Minute, func(d time.Duration) { w.frozen = w.wall().Add(d) })
 	})
+	w.parts = parts
+	return w
+}
+
+// shrink finds parts of a failing run without which it still fails, and returns
+// what is needed, and the run of that alone.
+func shrink(t *testing.T, seed uint64, parts []string) (needed []string, w *world) {
+	t.Helper()
+	var dropped []string
+	for _, p := range parts {
+		if len(random(t, seed, append(slices.Clone(dropped), p)...).violations) > 0 {
+			dropped = append(dropped, p)
+		} else {
+			needed = append(needed, p)
+		}
+	}
+	return needed, random(t, seed, dropped...)
 }
 
 func randomActs(dice *rand.Rand) []act {

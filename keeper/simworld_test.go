@@ -56,6 +56,7 @@ const (
 	asCut        fault = "answer cut short"
 	asRedirect   fault = "307 elsewhere"
 	asOdd        fault = "answer with an odd access token"
+	asOddLost    fault = "answer with an odd access token, and the next request lost"
 )
 
 var (
@@ -63,7 +64,7 @@ var (
 	keychainFaults = []fault{failNot, failApplied, silentNot, hang}
 	writeFaults    = []fault{hangKilled, torn}
 	diskFaults     = []fault{failNot, failApplied}
-	serverFaults   = []fault{asDial, asDropBefore, asDropAfter, as500Before, as500After, as503, asHTML, asCut, asRedirect, asOdd}
+	serverFaults   = []fault{asDial, asDropBefore, asDropAfter, as500Before, as500After, as503, asHTML, asCut, asRedirect, asOdd, asOddLost}
 )
 
 var (
@@ -82,6 +83,8 @@ type world struct {
 	plan  map[int]fault // by step number
 	steps int
 	kinds []string // of the steps so far
+	parts []string // of a random run's plan
+	doom  fault    // of the next request
 	trace []string
 	quiet bool // no faults any more
 
@@ -680,6 +683,9 @@ func (t simTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	p.after(f, "connect")
 	g := p.step("post", form.Get("refresh_token"))
 	f = pick(f, g)
+	if w.doom != "" {
+		f, w.doom = w.doom, ""
+	}
 	switch f {
 	case asDropBefore:
 		return nil, errors.New("connection reset")
@@ -708,7 +714,10 @@ func (t simTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		spent.loseAnswer(p)
 		return answer(200, text[:len(text)/3]), nil
 	}
-	if f == asOdd {
+	if f == asOddLost && !w.quiet {
+		w.doom = asDropBefore
+	}
+	if f == asOdd || f == asOddLost {
 		text = strings.Replace(text, `"Bearer"`, `"mac"`, 1)
 	}
 	p.after(f, "post")
