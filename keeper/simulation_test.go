@@ -344,12 +344,12 @@ func random(t *testing.T, seed uint64, dropped ...string) *world {
 				w.at(at, func() { w.note("     %s: %s", name, long); do(long) })
 			}
 		}
-		scale := time.Duration(1)
+		scale := int64(1)
 		if dice.IntN(3) == 0 {
 			scale = 365 * 24
 		}
-		happens("the clock is set forward", 30*time.Minute, 30*time.Minute, func(d time.Duration) { w.offset += scale * d })
-		happens("the clock is set back", 30*time.Minute, 30*time.Minute, func(d time.Duration) { w.offset -= scale * d })
+		happens("the clock is set forward", 30*time.Minute, 30*time.Minute, func(d time.Duration) { w.offset += time.Duration(scale * int64(d)) })
+		happens("the clock is set back", 30*time.Minute, 30*time.Minute, func(d time.Duration) { w.offset -= time.Duration(scale * int64(d)) })
 		happens("the keychain is locked", 20*time.Minute, 15*time.Minute, func(d time.Duration) { w.locked = w.wall().Add(d) })
 		happens("the keychain takes no writes", 20*time.Minute, 25*time.Minute, func(d time.Duration) { w.frozen = w.wall().Add(d) })
 	})
