@@ -46,8 +46,8 @@ check: fmt-check tidy-check vet lint deadcode cross vuln
 	$(call say,check: all passed)
 
 # The race detector needs a C compiler; without one the tests still run.
-# gnome-keyring-daemon has been seen to die by itself under a test, perhaps once
-# in ten whole runs: what fails is run once more, and both results are shown.
+# gnome-keyring-daemon was once seen to die by itself under a test, in one of a
+# handful of whole runs: what fails is run once more, and both results are shown.
 test:
 	@sh e2e/setup.sh
 	@race=-race; set -- $$($(GO) env CC); \
