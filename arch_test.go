@@ -124,8 +124,13 @@ var layers = []layer{
 	{pkg: "keeper", uses: []string{"oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
 	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
 	{
+		pkg:  "cmd/setup",
+		uses: []string{"keeper", "keychain", "oauth", "provider", "sink"},
+		why:  "the wiring that both programs share",
+	},
+	{
 		pkg:  "cmd/keytray",
-		uses: []string{"export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "provider", "sink"},
+		uses: []string{"cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "provider", "sink"},
 		why:  "wiring",
 	},
 }

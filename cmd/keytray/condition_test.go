@@ -14,7 +14,7 @@ import (
 func TestWhatHelpsExists(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	root := (&app{}).command()
+	root := newApp(system{}).command()
 	named := 0
 	for _, state := range []sink.State{
 		sink.StateOK, sink.StateNeedsLogin, sink.StatePendingSave, sink.StateRetrying, sink.StateMisconfigured,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/oauth/oauthtest"
@@ -44,7 +45,7 @@ desktop it starts a session bus and a GNOME Keyring of its own.`,
 			if a.hasBrowser() && !noBrowser {
 				d.browser = a.openBrowser
 			}
-			return d.run(cmd.Context(), a.sys.getenv("DBUS_SESSION_BUS_ADDRESS"))
+			return d.run(cmd.Context(), a.world.Getenv("DBUS_SESSION_BUS_ADDRESS"))
 		},
 	}
 	cmd.Flags().BoolVar(&noBrowser, "no-browser", false, "sign in by a scripted browser")
@@ -156,7 +157,7 @@ func (d *demo) signIn(ctx context.Context) error {
 		return errors.New("the login has no account or no expiry")
 	}
 	d.profile = p
-	d.step("Sign-in", "%s, as %s", how, printable(p.ID))
+	d.step("Sign-in", "%s, as %s", how, setup.Printable(p.ID))
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/keychain/session"
 	"github.com/keytray/keytray/oauth/oauthtest"
@@ -79,10 +80,7 @@ func startSession(ctx context.Context, dir string, tell func(string)) (*session.
 func install(ctx context.Context, packages []string, tell func(string)) error {
 	list := strings.Join(packages, " ")
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
-		return &hintedError{
-			errors.New("there is no keychain to use here, and for a private one programs are missing"),
-			"on Debian and its kin, as root: apt-get install " + list,
-		}
+		return setup.Hinted(errors.New("there is no keychain to use here, and for a private one programs are missing"), "on Debian and its kin, as root: apt-get install "+list)
 	}
 	tell("installing " + list)
 	// The package lists of a fresh machine are empty: then they are fetched first.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/sink"
 )
@@ -50,7 +51,7 @@ func (a *app) doctor(ctx context.Context, fix bool) error {
 		}
 	}
 	if broken > 0 {
-		return &hintedError{fmt.Errorf("%d of %d logins are not as they should be", broken, len(refs)), "keytray doctor --fix"}
+		return setup.Hinted(fmt.Errorf("%d of %d logins are not as they should be", broken, len(refs)), "keytray doctor --fix")
 	}
 	fmt.Fprintf(a.sys.stdout, "logins        %d, all as the keychain says\n", len(refs))
 	return nil
@@ -65,14 +66,14 @@ func (a *app) examine(ctx context.Context, k *keeper.Keeper, ref sink.Ref, fix b
 	}
 	what := a.complaint(err)
 	if !fix {
-		fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", what, printable(ref.ID), ref.Agent)
+		fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", what, setup.Printable(ref.ID), ref.Agent)
 		return false, nil
 	}
 	mended, err := a.mend(ctx, k, ref, err)
 	if err != nil {
 		return false, err
 	}
-	fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", mended, printable(ref.ID), ref.Agent)
+	fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", mended, setup.Printable(ref.ID), ref.Agent)
 	return true, nil
 }
 
@@ -120,10 +121,10 @@ func (a *app) finish(ctx context.Context, k *keeper.Keeper, p sink.Profile, fix 
 			return false, err
 		}
 		if p, err = k.Store.Profile(p.Ref); err == nil && p.State != sink.StatePendingSave {
-			fmt.Fprintf(a.sys.stdout, "saved         %s of agent %s\n", printable(p.ID), p.Agent)
+			fmt.Fprintf(a.sys.stdout, "saved         %s of agent %s\n", setup.Printable(p.ID), p.Agent)
 			return true, nil
 		}
 	}
-	fmt.Fprintf(a.sys.stdout, "not saved     %s of agent %s\n", printable(p.ID), p.Agent)
+	fmt.Fprintf(a.sys.stdout, "not saved     %s of agent %s\n", setup.Printable(p.ID), p.Agent)
 	return false, nil
 }

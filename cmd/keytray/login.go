@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/oauth"
 )
@@ -54,7 +55,7 @@ func (a *app) authLoginCommand() *cobra.Command {
 		Args:  usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.provider == "" {
-				return &usageError{errors.New("--provider is missing"), "keytray models auth login --provider openai-codex"}
+				return setup.Usage(errors.New("--provider is missing"), "keytray models auth login --provider openai-codex")
 			}
 			return a.login(cmd.Context(), s)
 		},
@@ -91,7 +92,7 @@ func (a *app) login(ctx context.Context, s signIn) error {
 	if who == "" {
 		who = p.Account.ID
 	}
-	fmt.Fprintf(a.sys.stderr, "signed in to %s as %s\n", p.Provider, printable(who))
+	fmt.Fprintf(a.sys.stderr, "signed in to %s as %s\n", p.Provider, setup.Printable(who))
 	_, err = fmt.Fprintln(a.sys.stdout, p.ID)
 	return err
 }
@@ -118,10 +119,10 @@ func (a *app) show(url string, why error, open bool) error {
 // hasBrowser reports whether there is a chance that a browser appears.
 func (a *app) hasBrowser() bool {
 	if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
-		return a.sys.getenv("SSH_CONNECTION") == ""
+		return a.world.Getenv("SSH_CONNECTION") == ""
 	}
 	for _, name := range []string{"DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"} {
-		if a.sys.getenv(name) != "" {
+		if a.world.Getenv(name) != "" {
 			return true
 		}
 	}

@@ -26,7 +26,7 @@ func TestReadmeCommandsExist(t *testing.T) {
 	if len(calls) < 10 {
 		t.Errorf("README.md quotes %d calls; the pattern of this test is wrong", len(calls))
 	}
-	root := (&app{}).command()
+	root := newApp(system{}).command()
 	root.InitDefaultCompletionCmd()
 	for _, call := range calls {
 		words, _, _ := strings.Cut(call[1], " [")

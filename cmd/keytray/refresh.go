@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 )
 
@@ -39,7 +40,7 @@ func (a *app) refresh(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.sys.stderr, "renewed %s: %s\n", printable(t.Profile.ID), printable(keeper.ConditionOf(t.Profile, time.Now()).Sentence))
+	fmt.Fprintf(a.sys.stderr, "renewed %s: %s\n", setup.Printable(t.Profile.ID), setup.Printable(keeper.ConditionOf(t.Profile, time.Now()).Sentence))
 	return nil
 }
 

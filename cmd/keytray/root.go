@@ -7,21 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/user"
-	"path/filepath"
-	"runtime"
-	"slices"
-	"strconv"
-	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
-	"github.com/keytray/keytray/oauth"
-	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -38,31 +30,23 @@ type system struct {
 	log            *slog.Logger
 }
 
-// getenv is os.Getenv on what main found.
-func (s system) getenv(name string) string {
-	for _, entry := range slices.Backward(s.environ) {
-		if k, v, ok := strings.Cut(entry, "="); ok && k == name {
-			return v
-		}
-	}
-	return ""
-}
-
 // app is one run of the command.
 type app struct {
-	sys      system
-	stateDir string
-	agent    string
+	sys   system
+	world *setup.World
+	agent string
+}
 
-	stuckOnce sync.Once
+func newApp(sys system) *app {
+	return &app{sys: sys, world: &setup.World{Environ: sys.environ, Again: sys.again, Stderr: sys.stderr, Log: sys.log}}
 }
 
 func run(ctx context.Context, sys system) int {
-	a := &app{sys: sys}
+	a := newApp(sys)
 	cmd := a.command() //nolint:contextcheck // cobra hands ctx to the command it runs
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
-		return exitDone
+		return setup.ExitDone
 	}
 	return a.report(err)
 }
@@ -88,9 +72,9 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 	root.SetOut(a.sys.stdout)
 	root.SetErr(a.sys.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err, cmd.CommandPath() + " --help"}
+		return setup.Usage(err, cmd.CommandPath()+" --help")
 	})
-	root.PersistentFlags().StringVar(&a.stateDir, "state-dir", "", "folder of the profiles' metadata")
+	root.PersistentFlags().StringVar(&a.world.StateDir, "state-dir", "", "folder of the profiles' metadata")
 	root.PersistentFlags().StringVar(&a.agent, "agent", sink.DefaultAgent, "agent whose logins are meant")
 	root.AddCommand(
 		a.loginCommand("login PROVIDER"), a.logoutCommand(), a.statusCommand(), a.tokenCommand(), a.exportCommand(), a.refreshCommand(), a.watchCommand(), a.workerCommand(),
@@ -114,7 +98,7 @@ func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return &usageError{err, cmd.CommandPath() + " --help"}
+			return setup.Usage(err, cmd.CommandPath()+" --help")
 		}
 		return nil
 	}
@@ -123,76 +107,11 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 // root finds the state root, and says on stderr when it is not the expected
 // one and loud is set.
 func (a *app) root(loud bool) (sink.Root, error) {
-	home, err := a.home()
-	if err != nil {
-		return sink.Root{}, err
-	}
-	if err := a.checkSudo(home); err != nil {
-		return sink.Root{}, err
-	}
-	r := sink.FindRoot(sink.Places{
-		Flag: a.stateDir, Keytray: a.sys.getenv("KEYTRAY_STATE_DIR"), OpenClaw: a.sys.getenv("OPENCLAW_STATE_DIR"),
-		Home: home, State: a.stateHome(home),
-	})
-	if loud && r.Notice != "" {
+	r, err := a.world.Root()
+	if err == nil && loud && r.Notice != "" {
 		fmt.Fprintf(a.sys.stderr, "keytray: %s\n", r.Notice)
 	}
-	return r, nil
-}
-
-// home is the person's home folder, from the user database where HOME is unset.
-func (a *app) home() (string, error) {
-	if runtime.GOOS == "windows" {
-		if h := a.sys.getenv("USERPROFILE"); h != "" {
-			return h, nil
-		}
-	}
-	if h := a.sys.getenv("HOME"); filepath.IsAbs(h) {
-		return h, nil
-	}
-	u, err := user.LookupId(strconv.Itoa(os.Getuid()))
-	if err != nil {
-		return "", fmt.Errorf("finding the home folder: %w", err)
-	}
-	return u.HomeDir, nil
-}
-
-// stateHome is the platform's folder for state that is neither configuration
-// nor cache.
-func (a *app) stateHome(home string) string {
-	if x := a.sys.getenv("XDG_STATE_HOME"); filepath.IsAbs(x) {
-		return x
-	}
-	return a.fixedStateHome(home)
-}
-
-// fixedStateHome is the same whatever the XDG variables say: a tray, a cron job
-// and an ssh shell of one person must meet on the same locks.
-func (a *app) fixedStateHome(home string) string {
-	switch runtime.GOOS {
-	case "darwin":
-		return filepath.Join(home, "Library", "Application Support")
-	case "windows":
-		if l := a.sys.getenv("LOCALAPPDATA"); l != "" {
-			return l
-		}
-		return filepath.Join(home, "AppData", "Local")
-	default:
-		return filepath.Join(home, ".local", "state")
-	}
-}
-
-// checkSudo refuses root on another person's home: it would leave files there
-// that the person cannot write, and use root's keychain.
-func (a *app) checkSudo(home string) error {
-	if os.Geteuid() != 0 || a.sys.getenv("SUDO_UID") == "" {
-		return nil
-	}
-	u, err := user.LookupId("0")
-	if err == nil && filepath.Clean(u.HomeDir) == filepath.Clean(home) {
-		return nil
-	}
-	return &hintedError{errors.New("running as root in another user's home would spoil their files"), "run keytray without sudo"}
+	return r, err
 }
 
 // keeper opens the store, with a keychain behind it that asks nobody, and the
@@ -200,42 +119,28 @@ func (a *app) checkSudo(home string) error {
 // one is used.
 func (a *app) keeper(loud bool) (*keeper.Keeper, error) {
 	if err := sink.CheckAgent(a.agent); err != nil {
-		return nil, &usageError{err, "keytray --help"}
+		return nil, setup.Usage(err, "keytray --help")
 	}
 	root, err := a.root(loud)
 	if err != nil {
 		return nil, err
 	}
-	home, err := a.home()
-	if err != nil {
-		return nil, err
-	}
-	catalog, err := provider.Load(os.DirFS(root.Dir), provider.Builtin())
-	if err != nil { // the other providers are good
-		a.sys.log.Warn("a provider file is left out", "err", err)
-	}
-	place := filepath.Join(a.fixedStateHome(home), "keytray", "locks")
-	store := sink.Open(root.Dir, place, a.keychain(false))
-	store.Stuck = a.stuck
-	return &keeper.Keeper{
-		Store:     store,
-		Client:    &oauth.Client{},
-		Providers: catalog,
-		Log:       a.sys.log,
-	}, nil
+	return a.world.Keeper(root, a.world.Keychain(false))
 }
 
-// stuck says, once, why the command does not end.
-func (a *app) stuck(ref sink.Ref, err error) (abandon <-chan struct{}) {
-	a.stuckOnce.Do(func() {
-		fmt.Fprintf(a.sys.stderr, "keytray: %s was renewed, and neither the keychain nor the disk takes it: %s\n", ref.ID, oneLine(err))
-		fmt.Fprintf(a.sys.stderr, "keytray: hint: keep this running and unlock the keyring; interrupting twice loses the login\n")
-	})
-	return a.sys.again
-}
-
-func (a *app) keychain(prompt bool) *keychain.Keychain {
-	return keychain.Open(keychain.Options{Prompt: prompt, Bus: a.sys.getenv("DBUS_SESSION_BUS_ADDRESS")})
+// report tells a person what went wrong and what helps, and returns the exit
+// code.
+func (a *app) report(err error) int {
+	code, hint := setup.Explain(err)
+	message := setup.OneLine(err)
+	if errors.Is(err, context.Canceled) {
+		message = "interrupted"
+	}
+	fmt.Fprintf(a.sys.stderr, "keytray: %s\n", message)
+	if hint != "" {
+		fmt.Fprintf(a.sys.stderr, "keytray: hint: %s\n", hint)
+	}
+	return code
 }
 
 // unlocking runs f, and should the keychain be locked while somebody sits in
@@ -247,7 +152,7 @@ func (a *app) unlocking(ctx context.Context, f func() error) error {
 		return err
 	}
 	fmt.Fprintln(a.sys.stderr, "keytray: the keychain is locked; please unlock it in the dialog")
-	if _, err := a.keychain(true).Get(ctx, "unlock"); err != nil && !errors.Is(err, keychain.ErrNotFound) {
+	if _, err := a.world.Keychain(true).Get(ctx, "unlock"); err != nil && !errors.Is(err, keychain.ErrNotFound) {
 		return err
 	}
 	return f()

@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
-		Setup:               setup,
+		Setup:               prepareScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"signin":   signin,
 			"lifetime": lifetime,
@@ -62,9 +62,9 @@ func requireSession(t *testing.T) {
 	_ = s.Close()
 }
 
-// setup gives each script a session, a home, a server and the provider "demo"
+// prepareScript gives each script a session, a home, a server and the provider "demo"
 // that names it. Its access tokens live an hour.
-func setup(e *testscript.Env) error {
+func prepareScript(e *testscript.Env) error {
 	desk, err := session.Start(context.Background(), filepath.Join(e.WorkDir, "session"))
 	if err != nil {
 		return err

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
+	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/sink"
 )
@@ -73,7 +73,7 @@ func (a *app) explainMissing(ctx context.Context, k *keeper.Keeper, missing erro
 	if n == 0 {
 		return nil
 	}
-	return &hintedError{fmt.Errorf("%w, but the keychain has %d of its logins", missing, n), "keytray doctor --fix restores it; no login is lost"}
+	return setup.Hinted(fmt.Errorf("%w, but the keychain has %d of its logins", missing, n), "keytray doctor --fix restores it; no login is lost")
 }
 
 func writeStatus(w io.Writer, profiles []sink.Profile, now time.Time) error {
@@ -87,13 +87,13 @@ func writeStatus(w io.Writer, profiles []sink.Profile, now time.Time) error {
 	for _, p := range profiles {
 		c := keeper.ConditionOf(p, now)
 		if c.Command != "" {
-			mend = append(mend, "  "+printable(c.Command))
+			mend = append(mend, "  "+setup.Printable(c.Command))
 		}
 		account := p.Account.Email
 		if p.Account.Plan != "" {
 			account = strings.TrimSpace(account + " (" + p.Account.Plan + ")")
 		}
-		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", printable(p.ID), c.Word, printable(c.Sentence), printable(account))
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", setup.Printable(p.ID), c.Word, setup.Printable(c.Sentence), setup.Printable(account))
 	}
 	if err := t.Flush(); err != nil || mend == nil {
 		return err
@@ -179,15 +179,4 @@ func statusOf(p sink.Profile, now time.Time) statusProfile {
 		s.RemainingMs = p.Expires.Sub(now).Milliseconds()
 	}
 	return s
-}
-
-// printable drops what could play tricks on a terminal: control characters and
-// marks that turn the direction of text.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r) {
-			return r
-		}
-		return -1
-	}, s)
 }

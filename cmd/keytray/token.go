@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/export"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/sink"
@@ -72,11 +73,11 @@ func must(err error) {
 func (o *output) check(terminal bool) error {
 	switch {
 	case !slices.Contains(o.formats, o.format):
-		return &usageError{fmt.Errorf("there is no format %q", o.format), "choose one of " + strings.Join(o.formats, ", ")}
+		return setup.Usage(fmt.Errorf("there is no format %q", o.format), "choose one of "+strings.Join(o.formats, ", "))
 	case o.minTTL < 0:
-		return &usageError{errors.New("--min-ttl is negative"), "write it as in 10m"}
+		return setup.Usage(errors.New("--min-ttl is negative"), "write it as in 10m")
 	case terminal && !o.show:
-		return &usageError{errors.New("a token is not printed to a terminal"), "add --show, or pipe it to where it is needed"}
+		return setup.Usage(errors.New("a token is not printed to a terminal"), "add --show, or pipe it to where it is needed")
 	}
 	return nil
 }

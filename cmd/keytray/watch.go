@@ -13,6 +13,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"github.com/spf13/cobra"
 
+	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/sink"
@@ -183,7 +184,7 @@ func (w *watcher) restore(ctx context.Context) {
 		}
 	}
 	if err != nil && ctx.Err() == nil {
-		w.k.Log.Warn("the keychain's logins could not be compared with the profile files", "err", oneLine(err))
+		w.k.Log.Warn("the keychain's logins could not be compared with the profile files", "err", setup.OneLine(err))
 	}
 }
 
@@ -339,7 +340,7 @@ func writeLine(w io.Writer, l line) error {
 	if l.Hint != "" {
 		text += "; " + l.Hint
 	}
-	_, err := fmt.Fprintln(w, printable(text))
+	_, err := fmt.Fprintln(w, setup.Printable(text))
 	return said(err)
 }
 

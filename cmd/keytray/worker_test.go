@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain/session"
 	"github.com/keytray/keytray/oauth/oauthtest"
@@ -256,7 +257,7 @@ func TestAWorkerExplainsItsErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := d.child.Do(t.Context(), keeper.Request{Do: "refresh", Profile: d.ref.ID}, nil, nil)
-	if f, ok := errors.AsType[*keeper.FailureError](err); !ok || f.Code != "keychain_locked" || f.Exit != exitKeychain || f.Hint == "" {
+	if f, ok := errors.AsType[*keeper.FailureError](err); !ok || f.Code != "keychain_locked" || f.Exit != setup.ExitKeychain || f.Hint == "" {
 		t.Errorf("locked: %+v", err)
 	}
 	if err := d.session.Unlock(t.Context()); err != nil {
@@ -265,7 +266,7 @@ func TestAWorkerExplainsItsErrors(t *testing.T) {
 	d.server.Fail(oauthtest.Fault{Status: 400, Body: `{"error":"invalid_grant"}`})
 	err = d.child.Do(t.Context(), keeper.Request{Do: "refresh", Profile: d.ref.ID}, nil, nil)
 	want := keeper.Failure{
-		Code: "needs_login", Exit: exitLogin, Reason: "invalid_grant",
+		Code: "needs_login", Exit: setup.ExitLogin, Reason: "invalid_grant",
 		Message: "the provider revoked this login (invalid_grant); sign in again", Hint: "keytray login demo --profile-id " + d.ref.ID,
 	}
 	if f, ok := errors.AsType[*keeper.FailureError](err); !ok || f.Failure != want {

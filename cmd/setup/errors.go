@@ -1,0 +1,105 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"unicode"
+
+	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/keychain"
+	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/sink"
+)
+
+// The exit codes of both programs.
+const (
+	ExitDone     = 0
+	ExitFailed   = 1
+	ExitUsage    = 2
+	ExitKeychain = 3
+	ExitLogin    = 4
+	ExitLater    = 5
+)
+
+// hintedError is an error that knows its exit code and what helps.
+type hintedError struct {
+	error
+	exit int
+	hint string
+}
+
+func (e *hintedError) Unwrap() error { return e.error }
+
+// Usage makes err the error of a call that cannot be understood.
+func Usage(err error, hint string) error { return &hintedError{err, ExitUsage, hint} }
+
+// Hinted adds to err what helps.
+func Hinted(err error, hint string) error { return &hintedError{err, ExitFailed, hint} }
+
+// OneLine writes joined errors in one line.
+func OneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// Explain is the one place where errors become exit codes and hints.
+func Explain(err error) (code int, hint string) {
+	if e, ok := errors.AsType[*hintedError](err); ok {
+		return e.exit, e.hint
+	}
+	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
+		return ExitLogin, Printable(e.Condition().Command)
+	}
+	if e, ok := errors.AsType[*sink.UnsafeError](err); ok {
+		return ExitFailed, e.Hint
+	}
+	if e, ok := errors.AsType[*oauth.Error](err); ok && e.Code == "access_denied" {
+		return ExitFailed, "sign in again and allow the access"
+	}
+	for _, c := range []struct {
+		is   error
+		code int
+		hint string
+	}{
+		{keychain.ErrLocked, ExitKeychain, "unlock the login keyring, then run the command again; `keytray doctor` shows its state"},
+		{keychain.ErrDismissed, ExitKeychain, "run the command again and unlock the keyring in the dialog"},
+		{keychain.ErrUnavailable, ExitKeychain, "start a Secret Service (gnome-keyring, KWallet or KeePassXC), or see `keytray doctor`"},
+		{keychain.ErrWedged, ExitKeychain, "the keychain does not answer; restart it, then run the command again"},
+		{sink.ErrForeignHost, ExitFailed, "if the other machine does not use it any more: `keytray doctor --fix`"},
+		{sink.ErrAbandoned, ExitFailed, "sign in again: `keytray login PROVIDER`"},
+		{keeper.ErrSignedOut, ExitFailed, "sign in again if you want it back"},
+		{sink.ErrMirrorMissing, ExitLogin, "`keytray doctor --fix` restores the file from the keychain; without a login: `keytray login PROVIDER`"},
+		{sink.ErrUnknownProfile, ExitLogin, "see `keytray status`, or sign in with `keytray login PROVIDER`"},
+		{sink.ErrAmbiguous, ExitUsage, "name one of them"},
+		{keeper.ErrUnknownProvider, ExitUsage, "known ones are built in or lie in providers/*.json of the state folder"},
+		{keeper.ErrPinned, ExitFailed, "if the change is right, sign in again: `keytray login PROVIDER`"},
+		{keeper.ErrMisconfigured, ExitFailed, "check the provider's client id and endpoints"},
+		{keeper.ErrTaken, ExitFailed, "choose another id with --profile-id"},
+		{sink.ErrOtherAccount, ExitFailed, "keep both with --profile-id, or log the old one out first"},
+		{keeper.ErrShortLife, ExitFailed, "ask for less with --min-ttl"},
+		{sink.ErrNoRefresh, ExitFailed, ""},
+		{oauth.ErrTimeout, ExitFailed, "run the command again"},
+		{keeper.ErrLater, ExitLater, "try again in a moment; nothing was lost"},
+		{sink.ErrNotSaved, ExitLater, "unlock the keyring and run the command again; nothing was lost"},
+		{sink.ErrBusy, ExitLater, "try again in a moment"},
+		{keeper.ErrBadRequest, ExitUsage, ""},
+		{context.Canceled, ExitFailed, ""},
+	} {
+		if errors.Is(err, c.is) {
+			return c.code, c.hint
+		}
+	}
+	if _, ok := errors.AsType[*sink.MirrorError](err); ok {
+		return ExitFailed, "`keytray doctor --fix` sets the file aside and rebuilds it from the keychain"
+	}
+	return ExitFailed, ""
+}
+
+// Printable drops what could play tricks on a terminal or in a menu: control
+// characters and marks that turn the direction of text.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r) {
+			return r
+		}
+		return -1
+	}, s)
+}

@@ -1,0 +1,68 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/keychain"
+	"github.com/keytray/keytray/sink"
+)
+
+// Work is the whole life of a worker: one operation for the tray, told on in and
+// answered on out, see [keeper.Worker].
+func (w *World) Work(ctx context.Context, in io.Reader, out io.Writer) error {
+	root, err := w.Root()
+	if err != nil {
+		return err
+	}
+	k, err := w.Keeper(root, w.Keychain(false))
+	if err != nil {
+		return err
+	}
+	return keeper.Worker{Keeper: k, Explain: failure}.Serve(ctx, in, out)
+}
+
+// failure is Explain for programs.
+func failure(err error) keeper.Failure {
+	exit, hint := Explain(err)
+	f := keeper.Failure{Code: code(exit), Exit: exit, Message: OneLine(err), Hint: hint}
+	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
+		f.Reason, f.Message = e.Reason, e.Condition().Sentence
+	}
+	for _, c := range []struct {
+		is   error
+		code string
+	}{
+		{keychain.ErrLocked, string(keeper.StateKeychainLocked)},
+		{keychain.ErrDismissed, string(keeper.StateKeychainLocked)},
+		{sink.ErrNotSaved, string(sink.StatePendingSave)},
+		{sink.ErrForeignHost, string(sink.StateForeignHost)},
+		{keeper.ErrMisconfigured, string(sink.StateMisconfigured)},
+		{context.Canceled, "cancelled"},
+	} {
+		if errors.Is(err, c.is) {
+			f.Code = c.code
+			break
+		}
+	}
+	f.Message, f.Hint = Printable(f.Message), Printable(f.Hint)
+	return f
+}
+
+// code is a word for an exit code.
+func code(exit int) string {
+	switch exit {
+	case ExitUsage:
+		return "usage"
+	case ExitKeychain:
+		return "keychain"
+	case ExitLogin:
+		return "needs_login"
+	case ExitLater:
+		return "later"
+	default:
+		return "failed"
+	}
+}
