@@ -112,6 +112,7 @@ type layer struct {
 var layers = []layer{
 	{pkg: "provider", why: "data: who the services are"},
 	{pkg: "secret", why: "one type that cannot be shown"},
+	{pkg: "plain", why: "text from elsewhere, made fit to be shown"},
 	{pkg: "oauth", uses: []string{"provider", "secret"}, why: "protocol: stores nothing, so it cannot see sink"},
 	{pkg: "oauth/oauthtest", uses: []string{"provider"}, why: "a server and a browser that know nothing of the client they test"},
 	{pkg: "keychain", why: "names and bytes; it does not know what a profile is"},
@@ -125,12 +126,12 @@ var layers = []layer{
 	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
 	{
 		pkg:  "cmd/setup",
-		uses: []string{"keeper", "keychain", "oauth", "provider", "sink"},
+		uses: []string{"keeper", "keychain", "oauth", "plain", "provider", "sink"},
 		why:  "the wiring that both programs share",
 	},
 	{
 		pkg:  "cmd/keytray",
-		uses: []string{"cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "provider", "sink"},
+		uses: []string{"cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "plain", "provider", "sink"},
 		why:  "wiring",
 	},
 }

@@ -13,10 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/oauth/oauthtest"
+	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/sink"
 )
@@ -157,7 +157,7 @@ func (d *demo) signIn(ctx context.Context) error {
 		return errors.New("the login has no account or no expiry")
 	}
 	d.profile = p
-	d.step("Sign-in", "%s, as %s", how, setup.Printable(p.ID))
+	d.step("Sign-in", "%s, as %s", how, plain.Text(p.ID))
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -66,14 +67,14 @@ func (a *app) examine(ctx context.Context, k *keeper.Keeper, ref sink.Ref, fix b
 	}
 	what := a.complaint(err)
 	if !fix {
-		fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", what, setup.Printable(ref.ID), ref.Agent)
+		fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", what, plain.Text(ref.ID), ref.Agent)
 		return false, nil
 	}
 	mended, err := a.mend(ctx, k, ref, err)
 	if err != nil {
 		return false, err
 	}
-	fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", mended, setup.Printable(ref.ID), ref.Agent)
+	fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", mended, plain.Text(ref.ID), ref.Agent)
 	return true, nil
 }
 
@@ -121,10 +122,10 @@ func (a *app) finish(ctx context.Context, k *keeper.Keeper, p sink.Profile, fix 
 			return false, err
 		}
 		if p, err = k.Store.Profile(p.Ref); err == nil && p.State != sink.StatePendingSave {
-			fmt.Fprintf(a.sys.stdout, "saved         %s of agent %s\n", setup.Printable(p.ID), p.Agent)
+			fmt.Fprintf(a.sys.stdout, "saved         %s of agent %s\n", plain.Text(p.ID), p.Agent)
 			return true, nil
 		}
 	}
-	fmt.Fprintf(a.sys.stdout, "not saved     %s of agent %s\n", setup.Printable(p.ID), p.Agent)
+	fmt.Fprintf(a.sys.stdout, "not saved     %s of agent %s\n", plain.Text(p.ID), p.Agent)
 	return false, nil
 }

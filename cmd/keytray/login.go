@@ -16,6 +16,7 @@ import (
 	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/plain"
 )
 
 // signIn is what the flags of a login say.
@@ -92,7 +93,7 @@ func (a *app) login(ctx context.Context, s signIn) error {
 	if who == "" {
 		who = p.Account.ID
 	}
-	fmt.Fprintf(a.sys.stderr, "signed in to %s as %s\n", p.Provider, setup.Printable(who))
+	fmt.Fprintf(a.sys.stderr, "signed in to %s as %s\n", p.Provider, plain.Text(who))
 	_, err = fmt.Fprintln(a.sys.stdout, p.ID)
 	return err
 }

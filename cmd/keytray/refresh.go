@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/plain"
 )
 
 func (a *app) refreshCommand() *cobra.Command {
@@ -40,7 +40,7 @@ func (a *app) refresh(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.sys.stderr, "renewed %s: %s\n", setup.Printable(t.Profile.ID), setup.Printable(keeper.ConditionOf(t.Profile, time.Now()).Sentence))
+	fmt.Fprintf(a.sys.stderr, "renewed %s: %s\n", plain.Text(t.Profile.ID), plain.Text(keeper.ConditionOf(t.Profile, time.Now()).Sentence))
 	return nil
 }
 

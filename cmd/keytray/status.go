@@ -16,6 +16,7 @@ import (
 
 	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -87,13 +88,13 @@ func writeStatus(w io.Writer, profiles []sink.Profile, now time.Time) error {
 	for _, p := range profiles {
 		c := keeper.ConditionOf(p, now)
 		if c.Command != "" {
-			mend = append(mend, "  "+setup.Printable(c.Command))
+			mend = append(mend, "  "+plain.Text(c.Command))
 		}
 		account := p.Account.Email
 		if p.Account.Plan != "" {
 			account = strings.TrimSpace(account + " (" + p.Account.Plan + ")")
 		}
-		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", setup.Printable(p.ID), c.Word, setup.Printable(c.Sentence), setup.Printable(account))
+		fmt.Fprintf(t, "%s\t%s: %s\t%s\n", plain.Text(p.ID), c.Word, plain.Text(c.Sentence), plain.Text(account))
 	}
 	if err := t.Flush(); err != nil || mend == nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
+	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -340,7 +341,7 @@ func writeLine(w io.Writer, l line) error {
 	if l.Hint != "" {
 		text += "; " + l.Hint
 	}
-	_, err := fmt.Fprintln(w, setup.Printable(text))
+	_, err := fmt.Fprintln(w, plain.Text(text))
 	return said(err)
 }
 

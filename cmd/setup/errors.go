@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"unicode"
 
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -46,7 +46,7 @@ func Explain(err error) (code int, hint string) {
 		return e.exit, e.hint
 	}
 	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
-		return ExitLogin, Printable(e.Condition().Command)
+		return ExitLogin, plain.Text(e.Condition().Command)
 	}
 	if e, ok := errors.AsType[*sink.UnsafeError](err); ok {
 		return ExitFailed, e.Hint
@@ -91,15 +91,4 @@ func Explain(err error) (code int, hint string) {
 		return ExitFailed, "`keytray doctor --fix` sets the file aside and rebuilds it from the keychain"
 	}
 	return ExitFailed, ""
-}
-
-// Printable drops what could play tricks on a terminal or in a menu: control
-// characters and marks that turn the direction of text.
-func Printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r) {
-			return r
-		}
-		return -1
-	}, s)
 }

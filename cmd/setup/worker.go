@@ -7,6 +7,7 @@ import (
 
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
+	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -47,7 +48,7 @@ func failure(err error) keeper.Failure {
 			break
 		}
 	}
-	f.Message, f.Hint = Printable(f.Message), Printable(f.Hint)
+	f.Message, f.Hint = plain.Text(f.Message), plain.Text(f.Hint)
 	return f
 }
 
