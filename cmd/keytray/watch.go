@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/spf13/cobra"
 
 	"github.com/keytray/keytray/cmd/setup"
@@ -55,9 +53,9 @@ func (a *app) watch(ctx context.Context, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	folders, err := fsnotify.NewWatcher()
+	folders, err := setup.WatchFiles(k.Store)
 	if err != nil {
-		return fmt.Errorf("watching the profile files: %w", err)
+		return err
 	}
 	defer folders.Close()
 	w := &watcher{
@@ -74,7 +72,7 @@ func (a *app) watch(ctx context.Context, asJSON bool) error {
 // files, so that it tells the same whether it does the work or somebody else.
 type watcher struct {
 	k        *keeper.Keeper
-	folders  *fsnotify.Watcher
+	folders  *setup.Files
 	out      io.Writer
 	write    func(io.Writer, line) error
 	patience time.Duration // between two attempts to take the seat
@@ -123,12 +121,12 @@ func (w *watcher) stream(ctx context.Context, keeping *bool, kept chan<- error) 
 		select {
 		case <-ctx.Done():
 			return nil
-		case e := <-w.folders.Events:
-			if !tells(e) {
+		case e := <-w.folders.Events():
+			if !setup.TellsOfLogins(e) {
 				continue
 			}
 			poke(w.wake)
-		case err := <-w.folders.Errors: // this look finds what was missed
+		case err := <-w.folders.Errors(): // this look finds what was missed
 			w.k.Log.Debug("watching the profile files", "err", err)
 		case <-w.met:
 		case <-rest.C:
@@ -216,15 +214,10 @@ func poke(c chan<- struct{}) {
 	}
 }
 
-// tells reports whether an event of a folder may be about a login.
-func tells(e fsnotify.Event) bool {
-	return filepath.Base(e.Name) == "auth-profiles.json" || filepath.Ext(e.Name) != ".tmp" && e.Has(fsnotify.Create)
-}
-
 // look prints what has changed since the last look. A login that was not there
 // is called by the name fresh.
 func (w *watcher) look(fresh string) error {
-	w.follow()
+	w.folders.Follow()
 	there := map[sink.Ref]bool{}
 	unreadable := map[string]bool{}
 	for _, agent := range w.k.Store.Agents() {
@@ -249,19 +242,6 @@ func (w *watcher) look(fresh string) error {
 		}
 	}
 	return nil
-}
-
-// follow watches the folders of all agents. Those that cannot be watched are
-// looked at each minute.
-func (w *watcher) follow() {
-	dir := w.k.Store.Dir()
-	_ = w.folders.Add(dir)
-	_ = w.folders.Add(filepath.Join(dir, "agents"))
-	for _, agent := range w.k.Store.Agents() {
-		home := filepath.Join(dir, "agents", agent)
-		_ = w.folders.Add(home)
-		_ = w.folders.Add(filepath.Join(home, "agent"))
-	}
 }
 
 // show prints a login if it is not as it was.

@@ -1,0 +1,180 @@
+package view
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keytray/keytray/sink"
+)
+
+const (
+	// endsAhead is how long before its end a person is told of a login that
+	// cannot renew itself: long enough to lie before a weekend.
+	endsAhead = 72 * time.Hour
+	// failsFor is how long renewals may fail before a person is told.
+	failsFor = 10 * time.Minute
+)
+
+// Notice is something to tell a person. It holds no secret.
+type Notice struct {
+	// Cause is what it is told for, once: a second notice of the same cause is
+	// not given, also after a restart.
+	Cause string
+	// Bubble is what it is about. A later notice about the same thing takes its
+	// place on the screen.
+	Bubble      string
+	Title, Body string
+	// Low is of no urgency, Critical wants to be seen.
+	Low, Critical bool
+	Buttons       []Button
+}
+
+// Button is an offer of a notice. The zero Action does nothing.
+type Button struct {
+	Label string
+	Does  Action
+}
+
+// Memory is the causes of which a person has been told.
+type Memory map[string]bool
+
+// causeOf names a cause about a generation of a login.
+func causeOf(kind string, p sink.Profile) string {
+	return fmt.Sprintf("%s %s/%s %d", kind, p.Agent, p.ID, p.Generation)
+}
+
+// bubbleOf names the bubble about how a login is.
+func bubbleOf(ref sink.Ref) string { return "login " + ref.Agent + "/" + ref.ID }
+
+// Notices are those that s calls for, told or not, in the order of the logins.
+func (w *Words) Notices(s State) []Notice {
+	var all []Notice
+	for _, p := range s.Profiles {
+		if n := w.notice(s, p); n.Cause != "" {
+			n.Bubble = bubbleOf(p.Ref)
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// notice is what is to be told of a login as it is; without a cause, nothing.
+func (w *Words) notice(s State, p sink.Profile) Notice {
+	v, name := s.service(p.Provider), Name(p)
+	c := s.condition(p)
+	switch {
+	case c.Word == "needs_login":
+		return Notice{
+			Cause: causeOf(c.Word, p), Critical: true,
+			Title: fmt.Sprintf(w.SignInNeeded, v.Name), Body: fmt.Sprintf(w.SignInNeededBody, name, c.Sentence),
+			Buttons: []Button{{w.ButtonSignIn, again(p, v)}, {Label: w.ButtonWait}},
+		}
+	case c.Word == "expired_for_good":
+		return Notice{
+			Cause: causeOf(c.Word, p), Critical: true,
+			Title: fmt.Sprintf(w.Ended, v.Name), Body: fmt.Sprintf(w.EndedBody, name),
+			Buttons: []Button{{w.ButtonSignIn, again(p, v)}, {Label: w.ButtonWait}},
+		}
+	case c.Word == "pending_save":
+		return Notice{
+			Cause: causeOf(c.Word, p), Critical: true,
+			Title: fmt.Sprintf(w.NotSaved, v.Name), Body: fmt.Sprintf(w.NotSavedBody, name),
+			Buttons: []Button{{w.ButtonOpen, Action{Verb: DoUnlock}}, {Label: w.ButtonWait}},
+		}
+	case c.Word == "retrying" && s.keepsFailing(p):
+		return Notice{
+			Cause: causeOf("failing", p),
+			Title: fmt.Sprintf(w.KeepsFailing, v.Name), Body: fmt.Sprintf(w.KeepsFailingBody, name),
+			Buttons: []Button{{w.ButtonOpen, Action{Verb: DoLog}}, {Label: w.ButtonWait}},
+		}
+	case p.Kind != sink.KindOAuth && !p.Expires.IsZero() && p.Expires.Sub(s.Now) < endsAhead:
+		return Notice{
+			Cause: causeOf("ending", p),
+			Title: fmt.Sprintf(w.EndsSoon, v.Name), Body: fmt.Sprintf(w.EndsSoonBody, name, w.span(p.Expires.Sub(s.Now))),
+			Buttons: []Button{{w.ButtonSignIn, again(p, v)}, {Label: w.ButtonWait}},
+		}
+	}
+	return Notice{}
+}
+
+// keepsFailing reports whether the renewals of a login fail for so long, or so
+// late, that its person should know.
+func (s State) keepsFailing(p sink.Profile) bool {
+	since := s.Failing[p.Ref]
+	return !since.IsZero() && s.Now.Sub(since) >= failsFor || !p.Expires.IsZero() && !p.Expires.After(s.Now)
+}
+
+// again is what renews a login that only a person can renew.
+func again(p sink.Profile, v Service) Action {
+	verb := DoLogin
+	switch {
+	case p.Kind == sink.KindToken && v.SetupToken:
+		verb = DoSetupToken
+	case p.Kind == sink.KindAPIKey && v.APIKey:
+		verb = DoAPIKey
+	}
+	return Action{verb, p.Provider, p.Ref}
+}
+
+// Renewal is what is told of a renewal in the background: the first one of a
+// login always, each one if the person wants so.
+func (w *Words) Renewal(s State, p sink.Profile, told Memory) Notice {
+	v, name := s.service(p.Provider), Name(p)
+	first := Notice{
+		Cause: firstRenewal(p.Ref), Bubble: "renewal " + p.Agent + "/" + p.ID, Low: true,
+		Title: fmt.Sprintf(w.RenewsFromNow, v.Name), Body: fmt.Sprintf(w.RenewsFromNowBody, name),
+	}
+	switch {
+	case !told[first.Cause]:
+		return first
+	case s.Settings.Every:
+		return Notice{
+			Cause: causeOf("renewed", p), Bubble: first.Bubble, Low: true,
+			Title: fmt.Sprintf(w.Renewed, v.Name), Body: fmt.Sprintf(w.RenewedBody, name, w.span(p.Expires.Sub(s.Now))),
+		}
+	}
+	return Notice{}
+}
+
+func firstRenewal(ref sink.Ref) string { return "renews " + ref.Agent + "/" + ref.ID }
+
+// SignedInAs tells of a sign-in that succeeded.
+func (w *Words) SignedInAs(s State, service, name string) Notice {
+	v := s.service(service)
+	return Notice{
+		Bubble: "sign-in " + service,
+		Title:  fmt.Sprintf(w.SignedIn, v.Name), Body: fmt.Sprintf(w.SignedInBody, name),
+	}
+}
+
+// SignInFailedWith tells of one that did not, and why.
+func (w *Words) SignInFailedWith(s State, service, why string, retry Action) Notice {
+	v := s.service(service)
+	return Notice{
+		Bubble: "sign-in " + service, Title: fmt.Sprintf(w.SignInFailed, v.Name), Body: why,
+		Buttons: []Button{{w.ButtonSignIn, retry}, {Label: w.ButtonWait}},
+	}
+}
+
+// Forget drops what m knows of causes that are over, and reports whether there
+// was any: a login that is gone, or another generation.
+func (m Memory) Forget(s State) bool {
+	live := map[string]bool{}
+	for _, p := range s.Profiles {
+		live[firstRenewal(p.Ref)] = true
+		for _, kind := range []string{"needs_login", "expired_for_good", "pending_save", "failing", "ending"} {
+			live[causeOf(kind, p)] = true
+		}
+	}
+	before := len(m)
+	maps.DeleteFunc(m, func(cause string, _ bool) bool {
+		return strings.Contains(cause, "/") && !live[cause]
+	})
+	return len(m) != before
+}
+
+// Causes are what m holds, sorted.
+func (m Memory) Causes() []string { return slices.Sorted(maps.Keys(m)) }
