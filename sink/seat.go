@@ -15,29 +15,11 @@ import (
 // The lock file lies with the others, in the place that the profile files name;
 // the keychain is not asked, as it may be locked for hours.
 func (s *Store) Seat(ctx context.Context) (release func(), taken bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, false, err
+	release, taken, err = s.claim(ctx, s.seatPath())
+	if err != nil {
+		return nil, false, fmt.Errorf("taking the seat: %w", err)
 	}
-	path := s.seatPath()
-	if err := s.disk.Prepare(filepath.Dir(path)); err != nil {
-		return nil, false, err
-	}
-	sem := s.semaphores.of(path)
-	select {
-	case sem <- struct{}{}:
-	default:
-		return nil, false, nil
-	}
-	unlock, err := s.locker.TryLock(path)
-	if err != nil || unlock == nil {
-		<-sem
-		if err != nil {
-			return nil, false, fmt.Errorf("taking the seat: %w", err)
-		}
-		return nil, false, nil
-	}
-	_ = s.locker.WriteBody(path, LockBody{Holder: s.locker.Self()}) // for people; the lock is the kernel's
-	return func() { unlock(); <-sem }, true, nil
+	return release, taken, nil
 }
 
 // SeatHolder is the number of the process that took the seat last, 0 if that is

@@ -79,3 +79,24 @@ func TestTheSeatOutlivesNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestOneTrayForAllRoots: the seat is a root's, the place of a program a
+// person's.
+func TestOneTrayForAllRoots(t *testing.T) {
+	base := t.TempDir()
+	sole := func(root, kind string, want bool) func() {
+		t.Helper()
+		s := sink.Open(filepath.Join(base, root), filepath.Join(base, "place"), &sinktest.Keychain{})
+		release, taken, err := s.Sole(t.Context(), kind)
+		if err != nil || taken != want {
+			t.Fatalf("sole %s of %s = %v, %v, want %v", kind, root, taken, err, want)
+		}
+		return release
+	}
+	release := sole("root", "tray", true)
+	sole("root", "tray", false)
+	sole("other", "tray", false)
+	sole("root", "another", true)()
+	release()
+	sole("other", "tray", true)()
+}
