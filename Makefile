@@ -113,7 +113,7 @@ cross:
 	done
 	@set -e; for os in windows darwin; do \
 		echo "check: go vet for $$os"; \
-		CGO_ENABLED=0 GOOS=$$os $(GO) vet $$($(GO) list ./... | grep -v /cmd/tray); \
+		CGO_ENABLED=0 GOOS=$$os $(GO) vet $$($(GO) list ./... | grep -v '/cmd/tray$$'); \
 	done
 
 vuln:
