@@ -134,6 +134,7 @@ var layers = []layer{
 		uses: []string{"cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "plain", "provider", "sink"},
 		why:  "wiring",
 	},
+	{pkg: "cmd/tray/autostart", why: "one switch per desktop; it is told where things lie"},
 	{pkg: "cmd/tray/icon", why: "pictures"},
 }
 

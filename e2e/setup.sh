@@ -18,7 +18,7 @@ missing() {
   for pair in Xvfb:xvfb cc:gcc chromium:chromium dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring \
     npm:npm secret-tool:libsecret-tools strace:strace xdg-open:xdg-utils \
     gcr-viewer:gcr keepassxc:keepassxc kwalletd5:libkf5wallet-bin xdotool:xdotool \
-    rsvg-convert:librsvg2-bin $windows; do
+    dex:dex desktop-file-validate:desktop-file-utils gio:libglib2.0-bin rsvg-convert:librsvg2-bin $windows; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf ' %s' "${pair#*:}"
   done
 }

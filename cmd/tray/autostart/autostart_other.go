@@ -1,0 +1,9 @@
+//go:build !windows && !darwin
+
+package autostart
+
+type system = desktop
+
+func newSystem(p Place) system {
+	return newDesktop(p)
+}
