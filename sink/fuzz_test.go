@@ -78,7 +78,7 @@ func FuzzMirror(f *testing.F) {
 				_, _ = e.profile("main", p.name)
 			}
 		}
-		out, err := m.encode()
+		out, err := m.whole().indent()
 		if err != nil {
 			t.Fatalf("%q cannot be written: %v", b, err)
 		}

@@ -91,9 +91,14 @@ func (e entry) foreign() bool {
 	return false
 }
 
-// mirror is the file in memory.
+// mirror is the file in memory, and where somebody edits it also the one beside
+// it that may hold the order.
 type mirror struct {
 	top, profiles object
+	// state is nil if there is no such file; stateErr says why it cannot be
+	// read, which matters to the order only.
+	state    object
+	stateErr error
 }
 
 func (s *Store) mirrorPath(agent string) string {
@@ -134,7 +139,7 @@ func parseMirror(b []byte) (mirror, error) {
 	if err != nil {
 		return mirror{}, fmt.Errorf("profiles: %w", err)
 	}
-	return mirror{top, profiles}, nil
+	return mirror{top: top, profiles: profiles}, nil
 }
 
 // entry returns what the file says of a profile; ok is false if it says
@@ -232,12 +237,13 @@ type standing struct {
 	until  time.Time
 }
 
-func (m *mirror) encode() ([]byte, error) {
-	if _, ok := m.top.get("version"); !ok {
-		m.top = append(object{{"version", mustJSON(1)}}, m.top...)
+// whole is the file's object.
+func (m *mirror) whole() object {
+	top := slices.Clone(m.top)
+	if _, ok := top.get("version"); !ok {
+		top = append(object{{"version", mustJSON(1)}}, top...)
 	}
-	m.top = m.top.set("profiles", m.profiles.encode())
-	return m.top.indent()
+	return top.set("profiles", m.profiles.encode())
 }
 
 // editMirror changes an agent's file under its lock. Nothing is written when f
@@ -262,22 +268,38 @@ func (s *Store) editMirror(ctx context.Context, place, agent string, f func(*mir
 	if err != nil && !errors.Is(err, ErrMirrorMissing) {
 		return err
 	}
-	before := slices.Clone(m.profiles)
+	missing := err != nil
+	m.state, m.stateErr = s.readState(agent)
+	before := mirror{top: slices.Clone(m.top), profiles: slices.Clone(m.profiles), state: slices.Clone(m.state)}
 	if err := f(&m); err != nil {
 		return fail(err)
 	}
-	if err == nil && slices.EqualFunc(before, m.profiles, sameMember) {
+	if !m.state.equal(before.state) {
+		if err := s.writeObject(s.statePath(agent), m.state); err != nil {
+			return err
+		}
+	}
+	if !missing && m.top.equal(before.top) && m.profiles.equal(before.profiles) {
 		return nil
 	}
-	b, err := m.encode()
-	if err != nil {
-		return fail(err)
+	return s.writeObject(path, m.whole())
+}
+
+func (s *Store) writeObject(path string, o object) error {
+	b, err := o.indent()
+	if err == nil {
+		err = s.disk.Replace(path, b)
 	}
-	return fail(s.disk.Replace(path, b))
+	if err != nil {
+		return &MirrorError{path, err}
+	}
+	return nil
 }
 
 func (s *Store) lockMirror(ctx context.Context, place, agent string) (unlock func(), err error) {
 	return s.lock(ctx, mirrorLock(place, resolved(s.agentDir(agent))), nil)
 }
 
-func sameMember(a, b member) bool { return a.name == b.name && bytes.Equal(a.value, b.value) }
+func (o object) equal(p object) bool {
+	return slices.EqualFunc(o, p, func(a, b member) bool { return a.name == b.name && bytes.Equal(a.value, b.value) })
+}

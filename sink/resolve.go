@@ -14,8 +14,9 @@ import (
 var ErrAmbiguous = errors.New("several logins fit")
 
 // Resolve finds the login that name means for an agent: a profile's id, or a
-// provider, of which the first in the default order is taken. An empty name
-// means the only login there is.
+// provider, of which the first in the stored order is taken that needs no
+// sign-in, or in the default order where none is stored. An empty name means
+// the only login there is.
 func (s *Store) Resolve(agent, name string) (Profile, error) {
 	var all, fit []Profile
 	for p, err := range s.Profiles(agent) {
@@ -36,7 +37,30 @@ func (s *Store) Resolve(agent, name string) (Profile, error) {
 	if name == "" && len(fit) > 1 {
 		return Profile{}, fmt.Errorf("%w: %s", ErrAmbiguous, ids(all))
 	}
-	slices.SortStableFunc(fit, byDefaultOrder)
+	if name != "" {
+		return s.firstOf(agent, name, fit)
+	}
+	return fit[0], nil
+}
+
+// firstOf is the login of a provider to be used. A stored order is explicit:
+// what it does not name is not chosen.
+func (s *Store) firstOf(agent, provider string, fit []Profile) (Profile, error) {
+	order, err := s.Order(agent, provider)
+	if err != nil {
+		return Profile{}, err
+	}
+	compare := byDefaultOrder
+	if order != nil {
+		fit = slices.DeleteFunc(fit, func(p Profile) bool { return !slices.Contains(order, p.ID) })
+		compare = func(a, b Profile) int {
+			return cmp.Or(cmp.Compare(broken(a), broken(b)), cmp.Compare(slices.Index(order, a.ID), slices.Index(order, b.ID)))
+		}
+	}
+	if len(fit) == 0 {
+		return Profile{}, fmt.Errorf("%s: %w in the order that was set", provider, ErrUnknownProfile)
+	}
+	slices.SortStableFunc(fit, compare)
 	return fit[0], nil
 }
 

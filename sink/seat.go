@@ -29,9 +29,14 @@ func (s *Store) SeatHolder() int { return s.locker.Body(s.seatPath()).Holder.PID
 // seatPath names the root by its path, which is the same before the first login
 // as after it.
 func (s *Store) seatPath() string {
-	place := s.place
+	return filepath.Join(s.knownPlace(), "seat-"+checksum([]byte(resolved(s.dir)))+".lock")
+}
+
+// knownPlace is the folder for locks as far as it can be known without the
+// keychain.
+func (s *Store) knownPlace() string {
 	if at, ok := s.mirroredRoot(); ok {
-		place = at.place
+		return at.place
 	}
-	return filepath.Join(place, "seat-"+checksum([]byte(resolved(s.dir)))+".lock")
+	return s.place
 }

@@ -445,6 +445,9 @@ func (tx *Tx) writeMirror(ctx context.Context) error {
 			return nil
 		}
 		m.put(tx.ref.ID, tx.at, *tx.cur, st)
+		if !ok {
+			m.joinOrder(tx.cur.cred.Provider, tx.ref.ID)
+		}
 		return nil
 	})
 }

@@ -1,0 +1,230 @@
+package sink
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The order says which login of a provider comes first, as a person put them.
+// It is the member "order" of auth-profiles.json. OpenClaw from 2026.4.7 on
+// keeps it in auth-state.json beside that file and lets what stands there win;
+// so do we wherever there is such a file, and we never make one.
+
+// ErrOtherProvider means that a login is not one of the provider in question.
+var ErrOtherProvider = errors.New("not a login of this provider")
+
+func (s *Store) statePath(agent string) string {
+	return filepath.Join(s.agentDir(agent), "auth-state.json")
+}
+
+// readState reads auth-state.json, nil if there is none.
+func (s *Store) readState(agent string) (object, error) {
+	path := s.statePath(agent)
+	b, err := s.disk.Read(path, mirrorLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &MirrorError{path, err}
+	}
+	o, err := parseObject(b)
+	if err != nil {
+		return nil, &MirrorError{path, err}
+	}
+	return append(object{}, o...), nil // not nil: the file is there
+}
+
+// Order is the stored order of an agent's logins of a provider, nil if nobody
+// stored one. It may name logins that are gone, and those of other programs.
+func (s *Store) Order(agent, provider string) ([]string, error) {
+	m, err := s.readMirror(agent)
+	if err != nil && !errors.Is(err, ErrMirrorMissing) {
+		return nil, err
+	}
+	if m.state, err = s.readState(agent); err != nil {
+		return nil, err
+	}
+	return m.order(provider), nil
+}
+
+// SetOrder stores the order of an agent's logins of a provider; without ids the
+// provider has none any more. It needs no keychain.
+func (s *Store) SetOrder(ctx context.Context, agent, provider string, ids ...string) error {
+	return s.editOrder(ctx, agent, provider, func(m *mirror) ([]string, error) {
+		for _, id := range ids {
+			e, ok := m.entry(id)
+			if !ok {
+				return nil, fmt.Errorf("%s: %w", id, ErrUnknownProfile)
+			}
+			if !sameProvider(e.Provider, provider) {
+				return nil, fmt.Errorf("%s: %w", id, ErrOtherProvider)
+			}
+		}
+		return ids, nil
+	})
+}
+
+// PutFirst puts a login before all others of its provider, which keep their
+// order. It needs no keychain.
+func (s *Store) PutFirst(ctx context.Context, ref Ref) error {
+	p, err := s.Profile(ref)
+	if err != nil {
+		return err
+	}
+	return s.editOrder(ctx, ref.Agent, p.Provider, func(m *mirror) ([]string, error) {
+		rest := m.order(p.Provider)
+		if rest == nil {
+			rest = m.defaultOrder(ref.Agent, p.Provider)
+		}
+		return append([]string{ref.ID}, rest...), nil
+	})
+}
+
+// editOrder stores what f says under the mirror's lock.
+func (s *Store) editOrder(ctx context.Context, agent, provider string, f func(*mirror) ([]string, error)) error {
+	if err := CheckAgent(agent); err != nil {
+		return err
+	}
+	if _, err := s.readMirror(agent); errors.Is(err, ErrMirrorMissing) {
+		return fmt.Errorf("agent %s: %w", agent, ErrUnknownProfile)
+	}
+	return s.editMirror(ctx, s.knownPlace(), agent, func(m *mirror) error {
+		if m.stateErr != nil {
+			return m.stateErr
+		}
+		ids, err := f(m)
+		if err == nil {
+			m.setOrder(provider, ids)
+		}
+		return err
+	})
+}
+
+// order is the stored order, nil if there is none.
+func (m *mirror) order(provider string) []string {
+	if ids := m.state.order(provider); ids != nil {
+		return ids
+	}
+	return m.top.order(provider)
+}
+
+// defaultOrder are the ids of a provider's logins, as long as nobody says
+// otherwise: ours, then those that other programs keep in the file.
+func (m *mirror) defaultOrder(agent, provider string) []string {
+	var fit []Profile
+	var theirs []string
+	for _, raw := range m.profiles {
+		e, ok := parseEntry(raw.value)
+		if !ok || !sameProvider(e.Provider, provider) {
+			continue
+		}
+		if p, ok := e.profile(agent, raw.name); ok {
+			fit = append(fit, p)
+		} else {
+			theirs = append(theirs, raw.name)
+		}
+	}
+	slices.SortStableFunc(fit, byDefaultOrder)
+	var ids []string
+	for _, p := range fit {
+		ids = append(ids, p.ID)
+	}
+	return append(ids, theirs...)
+}
+
+// setOrder changes the stored order where it is read from.
+func (m *mirror) setOrder(provider string, ids []string) {
+	if m.state == nil {
+		m.top = m.top.withOrder(provider, ids)
+		return
+	}
+	m.state = m.state.withOrder(provider, ids)
+	m.top = m.top.withOrder(provider, nil) // or it would be back once the other file is gone
+}
+
+// joinOrder puts a new login behind the others where an order is stored, since
+// one that the order does not name is never chosen.
+func (m *mirror) joinOrder(provider, id string) {
+	if ids := m.order(provider); ids != nil && m.stateErr == nil && !slices.Contains(ids, id) {
+		m.setOrder(provider, append(ids, id))
+	}
+}
+
+// leaveOrder forgets a login that was signed out.
+func (m *mirror) leaveOrder(provider, id string) {
+	if ids := m.order(provider); m.stateErr == nil && slices.Contains(ids, id) {
+		m.setOrder(provider, slices.DeleteFunc(ids, func(s string) bool { return s == id }))
+	}
+}
+
+// order reads the order of one provider as OpenClaw does: what is no list, or
+// an empty one, says nothing.
+func (o object) order(provider string) []string {
+	raw, _ := o.get("order")
+	orders, err := parseObject(raw)
+	if err != nil {
+		return nil
+	}
+	for _, m := range orders {
+		if !sameProvider(m.name, provider) {
+			continue
+		}
+		if ids := orderedIDs(m.value); ids != nil {
+			return ids
+		}
+	}
+	return nil
+}
+
+func orderedIDs(raw json.RawMessage) []string {
+	var list []any
+	if json.Unmarshal(raw, &list) != nil {
+		return nil
+	}
+	var ids []string
+	for _, v := range list {
+		id, _ := v.(string)
+		if id = strings.TrimSpace(id); id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// withOrder replaces the order of one provider, however its name is spelt, and
+// drops it if ids are none.
+func (o object) withOrder(provider string, ids []string) object {
+	raw, _ := o.get("order")
+	orders, err := parseObject(raw)
+	if err != nil {
+		orders = nil // not an object: nobody reads it
+	}
+	orders = slices.DeleteFunc(orders, func(m member) bool { return sameProvider(m.name, provider) })
+	if len(ids) > 0 {
+		orders = append(orders, member{strings.ToLower(provider), mustJSON(distinct(ids))})
+	}
+	if len(orders) == 0 {
+		return append(object{}, o.without("order")...)
+	}
+	return slices.Clone(o).set("order", orders.encode())
+}
+
+func distinct(ids []string) []string {
+	var d []string
+	for _, id := range ids {
+		if !slices.Contains(d, id) {
+			d = append(d, id)
+		}
+	}
+	return d
+}
+
+func sameProvider(a, b string) bool {
+	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
+}
