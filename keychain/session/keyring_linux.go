@@ -49,7 +49,7 @@ func (s *Session) startKeyring(ctx context.Context, args ...string) error {
 }
 
 // KillKeyring ends the keyring daemon with SIGKILL and waits for it.
-func (s *Session) KillKeyring() { s.keyring.kill() }
+func (s *Session) KillKeyring() { s.keyring.Kill() }
 
 // RestartKeyring kills the keyring daemon and starts it again, unlocked.
 func (s *Session) RestartKeyring(ctx context.Context) error {
@@ -79,7 +79,7 @@ func (s *Session) watchName(ctx context.Context) (*nameWatch, error) {
 	return w, nil
 }
 
-func (w *nameWatch) wait(ctx context.Context, k *child) error {
+func (w *nameWatch) wait(ctx context.Context, k *Program) error {
 	for {
 		select {
 		case sig := <-w.signals:

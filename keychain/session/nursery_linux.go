@@ -33,48 +33,63 @@ func (n *nursery) close() {
 	n.closed.Wait()
 }
 
-// child is a started program.
-type child struct {
+// Program is a started program.
+type Program struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	err  error // of Wait; read it after done
 }
 
-// start starts cmd with its output appended to the file log.
-func (n *nursery) start(cmd *exec.Cmd, log string) (*child, error) {
+// start starts cmd without a terminal and with its output appended to the file log.
+func (n *nursery) start(cmd *exec.Cmd, log string) (*Program, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setsid: true}
 	started := make(chan error)
 	n.starts <- func() { started <- cmd.Start() }
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	c := &child{cmd: cmd, done: make(chan struct{})}
+	p := &Program{cmd: cmd, done: make(chan struct{})}
 	go func() {
-		c.err = cmd.Wait()
-		close(c.done)
+		p.err = cmd.Wait()
+		close(p.done)
 	}()
-	return c, nil
+	return p, nil
 }
 
-func (c *child) pid() int {
-	if c == nil {
+// PID is the program's process, and the group of those it started; 0 for nil.
+func (p *Program) PID() int {
+	if p == nil {
 		return 0
 	}
-	return c.cmd.Process.Pid
+	return p.cmd.Process.Pid
 }
 
-// kill ends the program, stopped or not, and waits until it is gone. It does
-// nothing for one that never started or has ended.
-func (c *child) kill() {
-	if c == nil {
+// Done is closed when the program has ended.
+func (p *Program) Done() <-chan struct{} { return p.done }
+
+// Wait waits for the end of the program and returns what [exec.Cmd.Wait] does.
+func (p *Program) Wait() error {
+	<-p.done
+	return p.err
+}
+
+// Kill ends the program and its group, stopped or not, and waits until it is
+// gone. It does nothing for nil and for a program that has ended.
+func (p *Program) Kill() {
+	if p == nil {
 		return
 	}
-	_ = c.cmd.Process.Kill()
-	<-c.done
+	select {
+	case <-p.done: // the number may be another's by now
+		return
+	default:
+	}
+	_ = syscall.Kill(-p.PID(), syscall.SIGKILL)
+	<-p.done
 }

@@ -28,8 +28,8 @@ type Session struct {
 	address  string
 	password string
 	nursery  *nursery
-	bus      *child
-	keyring  *child
+	bus      *Program
+	keyring  *Program
 }
 
 // Start brings up the bus and the keyring in dir, which must exist and holds
@@ -144,8 +144,27 @@ func (s *Session) startBus(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("waiting for %s: %w", daemonName, errors.Join(err, ctx.Err()))
 	}
-	s.address = strings.TrimSpace(line)
+	// Without the guid, which is another one after a restart.
+	s.address, _, _ = strings.Cut(strings.TrimSpace(line), ",guid=")
 	return nil
+}
+
+// RestartBus kills the bus and with it the keyring daemon, which cannot live
+// without one, and starts both again, at the same address.
+func (s *Session) RestartBus(ctx context.Context) error {
+	s.KillKeyring()
+	s.bus.Kill()
+	if err := s.startBus(ctx); err != nil {
+		return fmt.Errorf("restarting the bus: %w", err)
+	}
+	return s.StartKeyring(ctx)
+}
+
+// Launch starts a program that ends with the session, or with this process if
+// that is sooner. It has no terminal, and its output is appended to the file
+// log. cmd.Env has to be given: see [Session.Env].
+func (s *Session) Launch(cmd *exec.Cmd, log string) (*Program, error) {
+	return s.nursery.start(cmd, log)
 }
 
 var xmlEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
@@ -184,10 +203,10 @@ func (s *Session) Address() string { return s.address }
 func (s *Session) Password() string { return s.password }
 
 // BusPID and KeyringPID are for tests that stop and kill the daemons.
-func (s *Session) BusPID() int { return s.bus.pid() }
+func (s *Session) BusPID() int { return s.bus.PID() }
 
 // KeyringPID is the process of the keyring daemon.
-func (s *Session) KeyringPID() int { return s.keyring.pid() }
+func (s *Session) KeyringPID() int { return s.keyring.PID() }
 
 // Close ends the programs and waits for them; a second call does nothing. Files stay in the directory given
 // to [Start].
@@ -195,8 +214,8 @@ func (s *Session) Close() error {
 	if s.nursery == nil {
 		return nil
 	}
-	s.keyring.kill()
-	s.bus.kill()
+	s.keyring.Kill()
+	s.bus.Kill()
 	s.nursery.close()
 	s.nursery = nil
 	if s.sockets != "" && s.sockets != s.dir {

@@ -83,6 +83,51 @@ func TestTheKeyringComesBackAfterAKill(t *testing.T) {
 	}
 }
 
+func TestTheBusComesBackAtItsAddress(t *testing.T) {
+	s := start(t, t.TempDir())
+	address, bus, keyring := s.Address(), s.BusPID(), s.KeyringPID()
+	if err := s.RestartBus(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.Address() != address {
+		t.Errorf("the address is %s, want %s", s.Address(), address)
+	}
+	if s.BusPID() == bus || s.KeyringPID() == keyring {
+		t.Error("the same processes")
+	}
+	if err := s.Lock(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestALaunchedProgramAndItsChildrenAreKilled has a shell with a child.
+func TestALaunchedProgramAndItsChildrenAreKilled(t *testing.T) {
+	s := start(t, t.TempDir())
+	log := filepath.Join(t.TempDir(), "log")
+	cmd := exec.Command("sh", "-c", "sleep 600 & echo $!; wait")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	p, err := s.Launch(cmd, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var child int
+	for tick := time.NewTicker(5 * time.Millisecond); child == 0; <-tick.C {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = fmt.Sscan(string(text), &child)
+	}
+	p.Kill()
+	if err := p.Wait(); err == nil {
+		t.Error("it ended well, want a signal")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	waitGone(t, ctx, child)
+	p.Kill() // once more does nothing
+}
+
 func TestCloseTwice(t *testing.T) {
 	s := start(t, t.TempDir())
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
