@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
@@ -30,6 +31,7 @@ type Session struct {
 	nursery  *nursery
 	bus      *Program
 	keyring  *Program
+	launched []*Program
 }
 
 // Start brings up the bus and the keyring in dir, which must exist and holds
@@ -164,7 +166,12 @@ func (s *Session) RestartBus(ctx context.Context) error {
 // that is sooner. It has no terminal, and its output is appended to the file
 // log. cmd.Env has to be given: see [Session.Env].
 func (s *Session) Launch(cmd *exec.Cmd, log string) (*Program, error) {
-	return s.nursery.start(cmd, log)
+	p, err := s.nursery.start(cmd, log)
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", filepath.Base(cmd.Path), err)
+	}
+	s.launched = append(s.launched, p)
+	return p, nil
 }
 
 var xmlEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
@@ -213,6 +220,9 @@ func (s *Session) KeyringPID() int { return s.keyring.PID() }
 func (s *Session) Close() error {
 	if s.nursery == nil {
 		return nil
+	}
+	for _, p := range slices.Backward(s.launched) {
+		p.Kill()
 	}
 	s.keyring.Kill()
 	s.bus.Kill()
