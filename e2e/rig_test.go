@@ -28,6 +28,9 @@ import (
 // binary is the keytray under test, built as it is shipped.
 var binary string
 
+// programsVariable names a folder with binary in it, for a test that runs itself.
+const programsVariable = "E2E_PROGRAMS"
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// These tests wait for tokens to expire, rather than compute.
@@ -39,6 +42,10 @@ func TestMain(m *testing.M) {
 
 func buildAndRun(m *testing.M) int {
 	if testing.Short() {
+		return m.Run()
+	}
+	if dir := os.Getenv(programsVariable); dir != "" {
+		binary = filepath.Join(dir, "keytray")
 		return m.Run()
 	}
 	dir, err := os.MkdirTemp("", "keytray-e2e-")
@@ -113,6 +120,8 @@ type rig struct {
 	bus  *session.Session
 	srv  *server
 	env  []string
+	// frame is the file with the picture of the screen, if there is one.
+	frame string
 	// under is a program around keytray, with its arguments.
 	under []string
 
@@ -136,7 +145,7 @@ type result struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	need(t, "dbus-daemon", "gnome-keyring-daemon", node)
-	dir := t.TempDir()
+	dir := shortDir(t)
 	r := &rig{t: t, dir: dir, root: filepath.Join(dir, "root"), home: filepath.Join(dir, "home"), srv: startServer(t), seen: map[string]bool{}}
 	for _, d := range []string{"home", "tmp", "log", "session", "root/providers"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
@@ -161,10 +170,38 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
+// shortDir is a t.TempDir without the name of the test: a socket's path holds
+// 107 bytes, and Chromium's alone needs half of them.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "e2e-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 func (r *rig) write(path, text string) {
 	r.t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+// writeAll writes files below HOME, with the folders they lie in.
+func (r *rig) writeAll(files map[string]string) {
+	r.t.Helper()
+	for path, text := range files {
+		path = filepath.Join(r.home, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			r.t.Fatal(err)
+		}
+		r.write(path, text)
 	}
 }
 
@@ -183,10 +220,7 @@ type process struct {
 // searched.
 func (r *rig) start(stdin io.Reader, args ...string) *process {
 	r.t.Helper()
-	r.mu.Lock()
-	r.logs++
-	name := filepath.Join(r.dir, "log", fmt.Sprintf("%03d.stderr", r.logs))
-	r.mu.Unlock()
+	name := r.newLog("stderr")
 	log, err := os.Create(name)
 	if err != nil {
 		r.t.Fatal(err)
@@ -200,6 +234,14 @@ func (r *rig) start(stdin io.Reader, args ...string) *process {
 		r.t.Fatal(err)
 	}
 	return p
+}
+
+// newLog is the path of a file for what a program says.
+func (r *rig) newLog(of string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.logs++
+	return filepath.Join(r.dir, "log", fmt.Sprintf("%03d.%s", r.logs, of))
 }
 
 // stderr is what the process has written there so far.
