@@ -18,7 +18,8 @@ missing() {
   for pair in Xvfb:xvfb cc:gcc chromium:chromium dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring \
     npm:npm secret-tool:libsecret-tools strace:strace xdg-open:xdg-utils \
     gcr-viewer:gcr keepassxc:keepassxc kwalletd5:libkf5wallet-bin xdotool:xdotool \
-    dex:dex desktop-file-validate:desktop-file-utils gio:libglib2.0-bin rsvg-convert:librsvg2-bin $windows; do
+    dex:dex desktop-file-validate:desktop-file-utils gio:libglib2.0-bin rsvg-convert:librsvg2-bin \
+    xfce4-panel:xfce4-panel xfconf-query:xfconf xfce4-notifyd-config:xfce4-notifyd dunst:dunst $windows; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf ' %s' "${pair#*:}"
   done
 }

@@ -1,0 +1,127 @@
+//go:build linux
+
+package e2e
+
+import (
+	"image"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func (d *desktop) mouseMove(p image.Point) {
+	d.t.Helper()
+	d.xdotool("mousemove", strconv.Itoa(p.X), strconv.Itoa(p.Y))
+}
+
+// mouseAway moves the pointer off the panel: what it is on looks different.
+func (d *desktop) mouseAway() {
+	d.t.Helper()
+	d.mouseMove(image.Pt(screenWidth/2, screenHeight/2))
+}
+
+// mouseClick clicks with the left button. A bubble that has just appeared needs
+// a moment between the pointer and the click.
+func (d *desktop) mouseClick(p image.Point) {
+	d.t.Helper()
+	d.mouseMove(p)
+	d.still(wholeScreen)
+	d.xdotool("click", "1")
+}
+
+// key presses a key and waits until the screen shows that it was understood.
+func (d *desktop) key(name string) {
+	d.t.Helper()
+	before := d.snap(wholeScreen)
+	d.xdotool("key", name)
+	d.awaitChange("what "+name+" does", before)
+}
+
+// mouseOpenMenu clicks at the icon and returns where its menu is. systray tells
+// a panel its submenus only after a while, and again when it has asked.
+func (d *desktop) mouseOpenMenu() image.Rectangle {
+	d.t.Helper()
+	at := d.iconAt()
+	pass(d.t, time.Until(d.iconSeen.Add(500*time.Millisecond)))
+	below := d.snap(image.Rect(0, panelHeight, screenWidth, screenHeight))
+	d.mouseClick(at)
+	return d.awaitChange("a menu below the icon", below)
+}
+
+// mouseClickItem opens the menu with the mouse and chooses an item with the
+// keys: where the arrows stop can be told from the menu, where an item is drawn
+// cannot. The item is named as in [tray.click].
+func (d *desktop) mouseClickItem(tr *tray, path string) {
+	d.t.Helper()
+	keys := tr.menu().keys(path)
+	if keys == nil {
+		d.t.Fatalf("no item %q that can be chosen in\n%v", path, tr.menu())
+	}
+	d.mouseOpenMenu()
+	for _, k := range keys {
+		d.key(k)
+	}
+}
+
+// keys are the keys that choose an item in an open menu of GTK's. The arrows
+// pass over what cannot be chosen, and → selects the first item.
+func (m item) keys(path string) []string {
+	n := 0
+	for _, c := range m.children {
+		if !c.selectable() {
+			continue
+		}
+		n++
+		rest, ok := c.under(path)
+		if !ok {
+			continue
+		}
+		down := repeat("Down", n)
+		if rest == "" {
+			return append(down, "Return")
+		}
+		if inner := c.keys(rest); inner != nil {
+			return append(append(down, "Right"), inner[1:]...)
+		}
+	}
+	return nil
+}
+
+func repeat(s string, n int) []string { return strings.Fields(strings.Repeat(s+" ", n)) }
+
+// TestClicksReachTheProgram: by mouse and keys through a real panel, and over
+// the bus as every panel does in the end.
+func TestClicksReachTheProgram(t *testing.T) {
+	t.Parallel()
+	need(t, "Xvfb", "xdotool", "xfce4-panel")
+	d := newDesktop(t, newRig(t))
+	d.panel()
+	tr := d.startTray(trayapp(t))
+
+	if menu := d.mouseOpenMenu(); menu.Dy() < 3*panelHeight || menu.Min.Y > panelHeight+5 || menu.Max.X < screenWidth-5 {
+		t.Errorf("the menu is at %v, want it below the icon, with some lines", menu)
+	}
+	d.screenshot("menu")
+	d.key("Escape")
+	for _, path := range []string{"Sign in", "People/ann/work", "Pause"} {
+		d.mouseClickItem(tr, path)
+		tr.awaitLog("clicked " + strings.TrimPrefix(path, "People/"))
+	}
+	if pause := tr.item("Pause"); !pause.checkable || !pause.checked {
+		t.Errorf("Pause is %+v, want it checked", pause)
+	}
+	d.mouseOpenMenu()
+	d.screenshot("checked")
+	d.key("Escape")
+	if not := tr.item("Not now"); not.enabled {
+		t.Errorf("Not now is %+v, want it disabled", not)
+	}
+	tr.click("People/bob_home")
+	tr.awaitLog("clicked Pause\nclicked bob_home")
+	tr.click("Quit")
+	if code := tr.wait(); code != 0 {
+		t.Errorf("exit %d, want 0", code)
+	}
+	d.awaitNoIcon()
+}
