@@ -62,9 +62,14 @@ var rules = []rule{
 		why:  "a window opens because a program decided so; libraries are given a function",
 	},
 	{
+		uses: []string{"import github.com/ncruces/zenity", "import github.com/jezek/xgb/..."},
+		only: []string{"desk/*.go"},
+		why:  "dialogs and the clipboard belong to a worker, which a person has asked for something",
+	},
+	{
 		uses: []string{".Reveal"},
-		only: []string{"secret/secret.go", "oauth/*.go", "sink/credential.go", "export/*.go"},
-		why:  "a secret is seen where it enters or leaves: request body, keychain bytes, exported text",
+		only: []string{"secret/secret.go", "oauth/*.go", "sink/credential.go", "export/*.go", "desk/clipboard*.go"},
+		why:  "a secret is seen where it enters or leaves: request body, keychain bytes, exported text, the clipboard",
 	},
 	{
 		uses: []string{
@@ -81,7 +86,7 @@ var rules = []rule{
 	},
 	{
 		uses: []string{"import os/exec"},
-		only: []string{"keychain/*.go", "keychain/session/*.go", "keeper/child*.go", "cmd/keytray/*.go"},
+		only: []string{"keychain/*.go", "keychain/session/*.go", "keeper/child*.go", "desk/*.go", "cmd/keytray/*.go"},
 		why:  "arguments and environment of a child can be read by others",
 	},
 	{
@@ -115,6 +120,7 @@ var layers = []layer{
 	{pkg: "plain", why: "text from elsewhere, made fit to be shown"},
 	{pkg: "oauth", uses: []string{"provider", "secret"}, why: "protocol: stores nothing, so it cannot see sink"},
 	{pkg: "oauth/oauthtest", uses: []string{"provider"}, why: "a server and a browser that know nothing of the client they test"},
+	{pkg: "desk", uses: []string{"plain", "secret"}, why: "dialogs, clipboard, terminal: it knows neither logins nor tokens"},
 	{pkg: "keychain", why: "names and bytes; it does not know what a profile is"},
 	{pkg: "keychain/session", why: "starts a private bus and keyring"},
 	{pkg: "keychain/keychaintest", why: "a Secret Service that lies, for tests"},
