@@ -274,12 +274,12 @@ func boxes(p *picture, line int) (found []image.Rectangle) {
 	return found
 }
 
-// notify asks for a bubble as any program does.
-func (d *desktop) notify(summary, body string, actions ...string) (id uint32) {
+// notify asks for a bubble as any program does, or for another content of one.
+func (d *desktop) notify(replaces uint32, summary, body string, actions ...string) (id uint32) {
 	d.t.Helper()
 	hints := map[string]dbus.Variant{"urgency": dbus.MakeVariant(byte(2))}
 	err := d.connect().Object(notificationsName, notificationsPath).Call(notificationsName+".Notify", 0,
-		"e2e", uint32(0), "", summary, body, actions, hints, int32(0)).Store(&id)
+		"e2e", replaces, "", summary, body, actions, hints, int32(0)).Store(&id)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -294,19 +294,22 @@ func TestBubblesAreShown(t *testing.T) {
 	for _, daemon := range []string{dunst, notifyd} {
 		d.notifications(daemon)
 		black := d.still(wholeScreen)
-		d.notify("Alone", "one button by "+daemon, "ok", "Fine")
+		id := d.notify(0, "Soon", "the first of "+daemon, "later", "Not now", "reauth", "Sign in")
 		d.awaitChange("a bubble", black)
-		id := d.notify("Sign in again", "rig@example.org by "+daemon, "default", "Open", "reauth", "Sign in", "later", "Not now")
-		b := d.awaitBubble("org by " + daemon)
-		if b.id != id || b.app != "e2e" || b.hints["urgency"].Value() != byte(2) {
-			t.Errorf("the bubble is %+v, want the one that was asked for, with id %d", b, id)
+		d.notify(0, "Alone", "the second of "+daemon, "ok", "Fine")
+		d.notify(id, "Sign in again", "the third of "+daemon, "default", "Open", "reauth", "Sign in", "later", "Not now")
+		third := d.awaitBubble("the third of " + daemon)
+		if third.id != id || third.replaces != id || third.app != "e2e" || third.hints["urgency"].Value() != byte(2) {
+			t.Errorf("the bubble is %+v, want the one that was asked for, with id %d", third, id)
 		}
 		d.still(wholeScreen)
 		d.screenshot(daemon)
 		d.pressAction("Sign in")
 		d.pressAction("Fine")
-		if got := d.awaitBubble("org by " + daemon).invoked; !slices.Equal(got, []string{"reauth"}) {
-			t.Errorf("%s says that %q were pressed, want reauth", daemon, got)
+		for text, want := range map[string][]string{"first": nil, "second": {"ok"}, "third": {"reauth"}} {
+			if got := d.awaitBubble("the " + text + " of " + daemon).invoked; !slices.Equal(got, want) {
+				t.Errorf("%s says that %q were pressed on the %s bubble, want %q", daemon, got, text, want)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -200,7 +201,7 @@ func TestNothingOfTheDesktopOutlivesTheTest(t *testing.T) {
 		d.person("alice", "wait")
 		d.launch("xdg-open", d.srv.issuer)
 		d.awaitPerson()
-		d.write(ready, d.dir)
+		d.write(ready, d.dir+" "+d.display)
 		select {}
 	}
 	t.Parallel()
@@ -216,17 +217,22 @@ func TestNothingOfTheDesktopOutlivesTheTest(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- victim.Wait() }()
-	var dir []byte
+	var dir string
+	var display int
 	eventually(t, "the desktop", func() bool {
 		select {
 		case err := <-ended:
 			t.Fatalf("the test to be killed has ended: %v\n%s", err, &said)
 		default:
 		}
-		dir, _ = os.ReadFile(ready)
-		return len(dir) > 0
+		text, _ := os.ReadFile(ready)
+		n, _ := fmt.Sscanf(string(text), "%s :%d", &dir, &display)
+		return n == 2
 	})
-	if n := len(processesWith(string(dir))); n < 12 {
+	if lock := lockDisplay(display); lock != nil {
+		t.Errorf("display %d is in use and can be taken", display)
+	}
+	if n := len(processesWith(dir)); n < 12 {
 		t.Errorf("only %d programs are in the desktop, so this proves little", n)
 	}
 	if err := victim.Process.Kill(); err != nil {
@@ -236,10 +242,15 @@ func TestNothingOfTheDesktopOutlivesTheTest(t *testing.T) {
 	var left []string
 	began := time.Now()
 	eventually(t, "the end of the desktop", func() bool {
-		left = processesWith(string(dir))
+		left = processesWith(dir)
 		return len(left) == 0 || time.Since(began) > 5*time.Second
 	})
 	if len(left) > 0 {
 		t.Errorf("still running: %q", left)
 	}
+	lock := lockDisplay(display)
+	if lock == nil {
+		t.Fatalf("display %d cannot be taken again", display)
+	}
+	lock.Close()
 }

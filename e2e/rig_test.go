@@ -120,8 +120,8 @@ type rig struct {
 	bus  *session.Session
 	srv  *server
 	env  []string
-	// frame is the file with the picture of the screen, if there is one.
-	frame string
+	// display is the X server's, if there is one, and frame its picture.
+	display, frame string
 	// under is a program around keytray, with its arguments.
 	under []string
 

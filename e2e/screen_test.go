@@ -26,7 +26,7 @@ var wholeScreen = image.Rect(0, 0, screenWidth, screenHeight)
 // rig's environment. Its picture is a file, which the tests read.
 func (r *rig) startDisplay() {
 	r.t.Helper()
-	if r.frame != "" {
+	if r.display != "" {
 		return
 	}
 	dir := r.t.TempDir() // not the rig's: a picture need not be searched for secrets
@@ -36,7 +36,8 @@ func (r *rig) startDisplay() {
 			ok := r.tryDisplay(n, dir, lock)
 			lock.Close() // Xvfb has it too
 			if ok {
-				r.env = append(r.env, fmt.Sprintf("DISPLAY=:%d", n), "XDG_SESSION_TYPE=x11",
+				r.display = fmt.Sprintf(":%d", n)
+				r.env = append(r.env, "DISPLAY="+r.display, "XDG_SESSION_TYPE=x11",
 					"NO_AT_BRIDGE=1", "GTK_A11Y=none", "GSETTINGS_BACKEND=memory")
 				return
 			}
