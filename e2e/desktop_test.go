@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -202,7 +203,8 @@ func TestNothingOfTheDesktopOutlivesTheTest(t *testing.T) {
 		d.launch("xdg-open", d.srv.issuer)
 		d.awaitPerson()
 		d.write(ready, d.dir+" "+d.display)
-		select {}
+		_, _ = io.Copy(io.Discard, os.Stdin) // ends if whoever was to kill it was killed
+		return
 	}
 	t.Parallel()
 	need(t, "Xvfb", "xdotool", "xfce4-panel", dunst, "chromium")
@@ -212,6 +214,9 @@ func TestNothingOfTheDesktopOutlivesTheTest(t *testing.T) {
 	victim.Env = append(os.Environ(), variable+"="+ready, "TMPDIR="+tmp, programsVariable+"="+filepath.Dir(trayapp(t)))
 	var said bytes.Buffer
 	victim.Stdout = &said
+	if _, err := victim.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
 	if err := victim.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func (d *desktop) iconVisible() bool {
 // iconAt waits for the icon and returns its middle.
 func (d *desktop) iconAt() image.Point {
 	d.t.Helper()
-	eventually(d.t, "an icon in the panel", d.iconVisible)
+	eventuallyEach(d.t, look, "an icon in the panel", d.iconVisible)
 	if d.iconSeen.IsZero() {
 		d.iconSeen = time.Now()
 	}
@@ -93,7 +93,7 @@ func (d *desktop) iconAt() image.Point {
 func (d *desktop) awaitNoIcon() {
 	d.t.Helper()
 	d.mouseAway()
-	eventually(d.t, "a panel without an icon", func() bool { return d.changed(d.bare).Empty() })
+	eventuallyEach(d.t, look, "a panel without an icon", func() bool { return d.changed(d.bare).Empty() })
 }
 
 func middle(r image.Rectangle) image.Point { return r.Min.Add(r.Max).Div(2) }

@@ -308,13 +308,19 @@ func (r *rig) mirror(agent string) string {
 // eventually waits until ok answers true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
+	eventuallyEach(t, 10*time.Millisecond, what, ok)
+}
+
+// eventuallyEach is eventually where looking is expensive.
+func eventuallyEach(t *testing.T, pace time.Duration, what string, ok func() bool) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for !ok() {
 		select {
 		case <-ctx.Done():
 			t.Fatalf("waited in vain: %s", what)
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(pace):
 		}
 	}
 }

@@ -12,13 +12,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-const screenWidth, screenHeight = 1024, 700
+const (
+	screenWidth, screenHeight = 1024, 700
+
+	// look is how often the tests look at the screen.
+	look = 25 * time.Millisecond
+)
 
 var wholeScreen = image.Rect(0, 0, screenWidth, screenHeight)
 
@@ -118,12 +124,14 @@ func (r *rig) snap(part image.Rectangle) *picture {
 		r.t.Fatalf("the screen is %dx%d with %d bits, want %dx%d with 32", head[4], head[5], head[11], screenWidth, screenHeight)
 	}
 	p := &picture{Rectangle: part.Intersect(wholeScreen)}
-	p.pix = make([]byte, p.Dx()*p.Dy()*4)
-	start, stride := int64(head[0]+head[19]*12), int64(head[12])
-	for y := p.Min.Y; y < p.Max.Y; y++ {
-		if _, err := f.ReadAt(p.line(y), start+stride*int64(y)+int64(p.Min.X*4)); err != nil {
-			r.t.Fatal(err)
-		}
+	start, stride := int(head[0]+head[19]*12), int(head[12])
+	p.pix = make([]byte, 0, p.Dx()*p.Dy()*4)
+	lines := make([]byte, stride*p.Dy())
+	if _, err := f.ReadAt(lines, int64(start+stride*p.Min.Y)); err != nil {
+		r.t.Fatal(err)
+	}
+	for line := range slices.Chunk(lines, stride) {
+		p.pix = append(p.pix, line[p.Min.X*4:p.Max.X*4]...)
 	}
 	return p
 }
@@ -153,7 +161,7 @@ func (r *rig) changed(since *picture) image.Rectangle {
 // awaitChange waits until something has changed since and has come to rest.
 func (r *rig) awaitChange(what string, since *picture) image.Rectangle {
 	r.t.Helper()
-	eventually(r.t, what, func() bool { return !r.changed(since).Empty() })
+	eventuallyEach(r.t, look, what, func() bool { return !r.changed(since).Empty() })
 	return differing(since, r.still(since.Rectangle))
 }
 
@@ -161,7 +169,7 @@ func (r *rig) awaitChange(what string, since *picture) image.Rectangle {
 func (r *rig) still(part image.Rectangle) *picture {
 	r.t.Helper()
 	last, since := r.snap(part), time.Now()
-	eventually(r.t, "a screen that does not change", func() bool {
+	eventuallyEach(r.t, look, "a screen that does not change", func() bool {
 		now := r.snap(part)
 		if !bytes.Equal(now.pix, last.pix) {
 			last, since = now, time.Now()
