@@ -41,25 +41,52 @@ type Session struct {
 //
 // ctx bounds the start only. The caller ends the session with [Session.Close].
 func Start(ctx context.Context, dir string) (*Session, error) {
-	if err := checkPrograms(); err != nil {
+	if err := checkPrograms(daemonProgram, keyringProgram); err != nil {
 		return nil, err
 	}
-	dir, err := filepath.Abs(dir)
+	s, err := StartBus(ctx, dir)
 	if err != nil {
-		return nil, fmt.Errorf("starting a keyring session: %w", err)
+		return nil, err
 	}
-	s := &Session{dir: dir, password: rand.Text(), nursery: newNursery()}
-	if err := s.start(ctx); err != nil {
+	if err := s.StartKeyring(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting a keyring session: %w", err), s.Close())
 	}
 	return s, nil
 }
 
-func checkPrograms() error {
+// StartBus is [Start] without the keyring: a bus with nobody on it.
+func StartBus(ctx context.Context, dir string) (*Session, error) {
+	if err := checkPrograms(daemonProgram); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("starting a private bus: %w", err)
+	}
+	s := &Session{dir: dir, password: rand.Text(), nursery: newNursery()}
+	err = s.makeDirs()
+	if err == nil {
+		err = s.startBus(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting a private bus: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// program is one that has to be installed, and the Debian package that has it.
+type program struct{ name, pkg string }
+
+var (
+	daemonProgram  = program{daemonName, "dbus"}
+	keyringProgram = program{keyringName, "gnome-keyring"}
+)
+
+func checkPrograms(programs ...program) error {
 	var missing MissingError
-	for _, p := range []struct{ program, pkg string }{{daemonName, "dbus"}, {keyringName, "gnome-keyring"}} {
-		if _, err := exec.LookPath(p.program); err != nil {
-			missing.Programs = append(missing.Programs, p.program)
+	for _, p := range programs {
+		if _, err := exec.LookPath(p.name); err != nil {
+			missing.Programs = append(missing.Programs, p.name)
 			missing.Packages = append(missing.Packages, p.pkg)
 		}
 	}
@@ -67,16 +94,6 @@ func checkPrograms() error {
 		return &missing
 	}
 	return nil
-}
-
-func (s *Session) start(ctx context.Context) error {
-	if err := s.makeDirs(); err != nil {
-		return err
-	}
-	if err := s.startBus(ctx); err != nil {
-		return err
-	}
-	return s.StartKeyring(ctx)
 }
 
 // makeDirs prepares the directories. A socket's path holds 107 bytes.
@@ -151,13 +168,16 @@ func (s *Session) startBus(ctx context.Context) error {
 	return nil
 }
 
-// RestartBus kills the bus and with it the keyring daemon, which cannot live
-// without one, and starts both again, at the same address.
+// RestartBus kills the bus and with it the keyring daemon, if there is one, which
+// cannot live without it, and starts them again, at the same address.
 func (s *Session) RestartBus(ctx context.Context) error {
 	s.KillKeyring()
 	s.bus.Kill()
 	if err := s.startBus(ctx); err != nil {
 		return fmt.Errorf("restarting the bus: %w", err)
+	}
+	if s.keyring == nil {
+		return nil
 	}
 	return s.StartKeyring(ctx)
 }

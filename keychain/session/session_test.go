@@ -24,6 +24,11 @@ import (
 func start(t *testing.T, dir string) *session.Session {
 	t.Helper()
 	s, err := session.Start(t.Context(), dir)
+	return started(t, s, err)
+}
+
+func started(t *testing.T, s *session.Session, err error) *session.Session {
+	t.Helper()
 	if m, ok := errors.AsType[*session.MissingError](err); ok && os.Getenv("CI") != "true" {
 		t.Skip(m)
 	}
@@ -126,6 +131,28 @@ func TestALaunchedProgramAndItsChildrenAreKilled(t *testing.T) {
 	defer cancel()
 	waitGone(t, ctx, child)
 	p.Kill() // once more does nothing
+}
+
+func TestABusAlone(t *testing.T) {
+	only := t.TempDir()
+	if daemon, err := exec.LookPath("dbus-daemon"); err == nil {
+		if err := os.Symlink(daemon, filepath.Join(only, "dbus-daemon")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", only)
+	s, err := session.StartBus(t.Context(), t.TempDir())
+	started(t, s, err)
+	if s.KeyringPID() != 0 {
+		t.Error("it has a keyring")
+	}
+	old, address := s.BusPID(), s.Address()
+	if err := s.RestartBus(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.BusPID() == old || s.Address() != address {
+		t.Errorf("process %d at %s, then %d at %s", old, address, s.BusPID(), s.Address())
+	}
 }
 
 func TestCloseTwice(t *testing.T) {
