@@ -86,8 +86,17 @@ var rules = []rule{
 	},
 	{
 		uses: []string{"import os/exec"},
-		only: []string{"keychain/*.go", "keychain/session/*.go", "keeper/child*.go", "desk/*.go", "cmd/keytray/*.go"},
+		only: []string{"keychain/*.go", "keychain/session/*.go", "keeper/child*.go", "desk/*.go", "notify/bell_darwin.go", "cmd/keytray/*.go"},
 		why:  "arguments and environment of a child can be read by others",
+	},
+	{
+		uses: []string{".SessionBus", ".ConnectSessionBus", ".SessionBusPrivate", ".SessionBusPrivateNoAutoStartup"},
+		why:  "godbus's shared bus is systray's and go-keyring's, who trip over foreign signals; all of these change the environment",
+	},
+	{
+		uses: []string{"import git.sr.ht/~jackmordaunt/go-toast/v2/..."},
+		only: []string{"notify/bell_windows.go"},
+		why:  "its templates let texts become markup, its fallback lets them become script; one file takes what is left",
 	},
 	{
 		uses: []string{"func init"},
@@ -129,6 +138,7 @@ var layers = []layer{
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},
 	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
 	{pkg: "keeper", uses: []string{"oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
+	{pkg: "notify", why: "says what it is told to"},
 	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
 	{
 		pkg:  "cmd/setup",
