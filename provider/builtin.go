@@ -2,7 +2,33 @@ package provider
 
 // Builtin is the catalog that Keytray ships, sorted by id.
 func Builtin() Catalog {
-	return Catalog{openAICodex()}
+	return Catalog{anthropic(), openAI(), openAICodex()}
+}
+
+// anthropic is Claude. Its browser login belongs to Claude Code alone; for other
+// programs that command makes a token, of which it says that it is valid for a
+// year. Length and beginning are those that OpenClaw asks of one.
+func anthropic() Provider {
+	return Provider{
+		ID:   "anthropic",
+		Name: "Anthropic",
+		Page: "https://code.claude.com/docs/en/authentication",
+		SetupToken: &Static{
+			Command: "claude setup-token", Prefix: "sk-ant-oat01-", MinLength: 80, Days: 365,
+		},
+		Token:  &Static{},
+		APIKey: &Static{Page: "https://platform.claude.com/settings/keys"},
+	}
+}
+
+// openAI is the API that is paid by use; the subscription is openai-codex.
+func openAI() Provider {
+	return Provider{
+		ID:     "openai",
+		Name:   "OpenAI",
+		Page:   "https://platform.openai.com/docs/api-reference/authentication",
+		APIKey: &Static{Page: "https://platform.openai.com/api-keys"},
+	}
 }
 
 // openAICodex is the ChatGPT login of Codex CLI.

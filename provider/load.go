@@ -151,6 +151,7 @@ type schema map[string]schema
 
 // members is what a provider file may hold; a test compares it with the types.
 func members() schema {
+	static := schema{"command": nil, "page": nil, "prefix": nil, "min_length": nil, "days": nil}
 	return schema{
 		"id": nil, "name": nil, "page": nil,
 		"oauth": {
@@ -162,6 +163,7 @@ func members() schema {
 			"identity":     {"token": nil, "account": nil, "email": nil, "plan": nil, "required": nil},
 			"policy":       nil, "allow_http_loopback": nil,
 		},
+		"setup_token": static, "token": static, "api_key": static,
 	}
 }
 

@@ -125,6 +125,13 @@ func TestLoadNamesTheFault(t *testing.T) {
 		{"high port", `8085`, `65536`, 14, "oauth.redirect.ports", "1024"},
 		{"policy", `"graceful"`, `"lax"`, 17, "oauth.policy", "strict"},
 		{"identity token", `"access_token"`, `"refresh_token"`, 16, "oauth.identity.token", "neither"},
+		{"nothing to sign in with", `"oauth": {`, `"api_kee": {`, 5, "api_kee", "not a member"},
+		{"unknown member of a key", `"id": "acme",`, `"id": "acme", "api_key": {"len": 1},`, 3, "api_key.len", "not a member"},
+		{"page of a key", `"id": "acme",`, `"id": "acme", "api_key": {"page": "javascript:x"},`, 3, "api_key.page", "host"},
+		{"prefix with a space", `"id": "acme",`, `"id": "acme", "token": {"prefix": "a b"},`, 3, "token.prefix", "beginning"},
+		{"length", `"id": "acme",`, `"id": "acme", "setup_token": {"min_length": -1},`, 3, "setup_token.min_length", "between"},
+		{"days", `"id": "acme",`, `"id": "acme", "setup_token": {"days": 99999},`, 3, "setup_token.days", "between"},
+		{"bidi command", `"id": "acme",`, "\"id\": \"acme\", \"setup_token\": {\"command\": \"a\u202eb\"},", 3, "setup_token.command", "printable"},
 		{"not JSON", `"id": "acme",`, `"id": "acme"`, 4, "", "object value"},
 		{"not an object", whole, `[1]`, 1, "", "not a JSON object"},
 		{"empty", whole, ``, 1, "", "unexpected EOF"},
@@ -147,6 +154,23 @@ func TestLoadNamesTheFault(t *testing.T) {
 				t.Errorf("the catalog is not the built-in one: %v", got)
 			}
 		})
+	}
+}
+
+func TestLoadAProviderOfKeysOnly(t *testing.T) {
+	got, err := load(t, `{"id": "acme", "name": "Acme", "api_key": {}, "setup_token": {"command": "acme login", "page": "https://acme.test/keys", "prefix": "ak-", "min_length": 20, "days": 90}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := provider.Provider{
+		ID: "acme", Name: "Acme", APIKey: &provider.Static{},
+		SetupToken: &provider.Static{Command: "acme login", Page: "https://acme.test/keys", Prefix: "ak-", MinLength: 20, Days: 90},
+	}
+	if p, _ := got.Find("acme"); !reflect.DeepEqual(p, want) {
+		t.Errorf("got %+v, want %+v", p, want)
+	}
+	if _, err := load(t, `{"id": "acme", "name": "Acme"}`); err == nil {
+		t.Error("a provider without any login was accepted")
 	}
 }
 
@@ -187,7 +211,7 @@ func TestLoadSkipsOnlyBadFiles(t *testing.T) {
 	for _, p := range got {
 		ids = append(ids, p.ID)
 	}
-	if want := []string{"acme", "beta", "openai-codex"}; !slices.Equal(ids, want) {
+	if want := []string{"acme", "anthropic", "beta", "openai", "openai-codex"}; !slices.Equal(ids, want) {
 		t.Errorf("ids = %v, want %v", ids, want)
 	}
 	for _, want := range []string{"b.json:3: id:", "c.json:1:", "big.json: is larger", "folder.json: is not a regular file"} {
@@ -209,6 +233,9 @@ func TestLoadWithoutFolder(t *testing.T) {
 
 func TestBuiltinIsValid(t *testing.T) {
 	for _, p := range provider.Builtin() {
+		if _, ok := provider.Builtin().Find(p.ID); !ok {
+			t.Errorf("%s is not found: the catalog is not sorted", p.ID)
+		}
 		if err := p.Validate(); err != nil {
 			t.Errorf("%s: %v", p.ID, err)
 		}

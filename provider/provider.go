@@ -22,6 +22,25 @@ type Provider struct {
 	Page string `json:"page,omitempty"`
 	// OAuth is set for a service with a browser login.
 	OAuth *OAuth `json:"oauth,omitempty"`
+	// SetupToken, Token and APIKey are set where the service issues such a secret:
+	// a token made to be pasted, any other bearer token, and a key.
+	SetupToken *Static `json:"setup_token,omitempty"`
+	Token      *Static `json:"token,omitempty"`
+	APIKey     *Static `json:"api_key,omitempty"`
+}
+
+// Static is a secret that a person pastes and that nothing renews. Its zero
+// value says that there is one, and no more.
+type Static struct {
+	// Command prints one, Page shows one or lets a person make one. Both are for
+	// people.
+	Command string `json:"command,omitempty"`
+	Page    string `json:"page,omitempty"`
+	// Prefix is how each of them begins, MinLength how many bytes it has at least.
+	Prefix    string `json:"prefix,omitempty"`
+	MinLength int    `json:"min_length,omitempty"`
+	// Days is how long one lives, 0 where that is not known.
+	Days int `json:"days,omitempty"`
 }
 
 // OAuth describes an authorization server and our registration with it. Names

@@ -41,13 +41,21 @@ var reserved = []string{
 	"scope", "state",
 }
 
-// Validate reports the first field that cannot be used, as a [*FieldError].
-func (p Provider) Validate() error {
-	if p.ID == "" {
+// CheckID reports whether id can be that of a provider, as a [*FieldError].
+func CheckID(id string) error {
+	if id == "" {
 		return invalid("id", "is missing")
 	}
-	if !idPattern.MatchString(p.ID) {
-		return invalid("id", "%q is not lower-case letters, digits and dashes", p.ID)
+	if !idPattern.MatchString(id) {
+		return invalid("id", "%q is not lower-case letters, digits and dashes", id)
+	}
+	return nil
+}
+
+// Validate reports the first field that cannot be used, as a [*FieldError].
+func (p Provider) Validate() error {
+	if err := CheckID(p.ID); err != nil {
+		return err
 	}
 	if p.Name == "" {
 		return invalid("name", "is missing")
@@ -55,14 +63,55 @@ func (p Provider) Validate() error {
 	if len(p.Name) > 64 || strings.ContainsFunc(p.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return invalid("name", "is not a short printable name")
 	}
-	if p.OAuth == nil {
-		return invalid("oauth", "is missing")
+	if p.OAuth == nil && p.SetupToken == nil && p.Token == nil && p.APIKey == nil {
+		return invalid("oauth", "is missing, and so are setup_token, token and api_key")
 	}
-	err := p.OAuth.Validate()
+	for _, x := range []struct {
+		field  string
+		static *Static
+	}{{"setup_token", p.SetupToken}, {"token", p.Token}, {"api_key", p.APIKey}} {
+		if x.static == nil {
+			continue
+		}
+		if err := below(x.field, x.static.check()); err != nil {
+			return err
+		}
+	}
+	if p.OAuth == nil {
+		return nil
+	}
+	return below("oauth", p.OAuth.Validate())
+}
+
+// below puts a FieldError under a field.
+func below(field string, err error) error {
 	if fe, ok := err.(*FieldError); ok { //nolint:errorlint // made in this package, never wrapped
-		return &FieldError{Field: "oauth." + fe.Field, Problem: fe.Problem}
+		return &FieldError{Field: field + "." + fe.Field, Problem: fe.Problem}
 	}
 	return err
+}
+
+const maxDays = 36500
+
+func (s Static) check() error {
+	if len(s.Command) > 100 || strings.ContainsFunc(s.Command, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return invalid("command", "is not a short printable command")
+	}
+	if s.Page != "" {
+		if problem := (OAuth{}).endpointProblem(s.Page); problem != "" {
+			return invalid("page", "%s", problem)
+		}
+	}
+	if len(s.Prefix) > 64 || s.Prefix != "" && !scopePattern.MatchString(s.Prefix) {
+		return invalid("prefix", "is not a short beginning of a token")
+	}
+	if s.MinLength < 0 || s.MinLength > 1000 {
+		return invalid("min_length", "%d is not between 0 and 1000", s.MinLength)
+	}
+	if s.Days < 0 || s.Days > maxDays {
+		return invalid("days", "%d is not between 0 and %d", s.Days, maxDays)
+	}
+	return nil
 }
 
 // Validate reports the first field that cannot be used, as a [*FieldError]
