@@ -68,8 +68,8 @@ var rules = []rule{
 	},
 	{
 		uses: []string{".Reveal"},
-		only: []string{"secret/secret.go", "oauth/*.go", "sink/credential.go", "export/*.go", "desk/clipboard*.go"},
-		why:  "a secret is seen where it enters or leaves: request body, keychain bytes, exported text, the clipboard",
+		only: []string{"secret/secret.go", "oauth/*.go", "sink/credential.go", "export/*.go", "desk/clipboard*.go", "keeper/paste.go"},
+		why:  "a secret is seen where it enters or leaves: request body, keychain bytes, exported text, the clipboard, what was pasted",
 	},
 	{
 		uses: []string{
@@ -142,12 +142,12 @@ var layers = []layer{
 	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
 	{
 		pkg:  "cmd/setup",
-		uses: []string{"keeper", "keychain", "oauth", "plain", "provider", "sink"},
+		uses: []string{"desk", "keeper", "keychain", "oauth", "plain", "provider", "sink"},
 		why:  "the wiring that both programs share",
 	},
 	{
 		pkg:  "cmd/keytray",
-		uses: []string{"cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "plain", "provider", "sink"},
+		uses: []string{"cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "plain", "provider", "secret", "sink"},
 		why:  "wiring",
 	},
 	{pkg: "cmd/tray/autostart", why: "one switch per desktop; it is told where things lie"},

@@ -199,6 +199,10 @@ func (f *flight) note(e Event, limit *time.Timer) {
 	case "url": // a person is on the way, as long as it takes
 		f.person = true
 		limit.Stop()
+	case "asking":
+		limit.Stop()
+	case "answered", "copied":
+		limit.Reset(f.limit)
 	case string(StepSending), string(StepReceived):
 		f.atStake = true
 		if f.person {

@@ -20,6 +20,8 @@ import (
 var (
 	// ErrUnknownProvider means that no provider of that id is known.
 	ErrUnknownProvider = errors.New("no such provider")
+	// ErrNoBrowserLogin means that a provider has secrets to be pasted, and no more.
+	ErrNoBrowserLogin = errors.New("no sign-in through the browser is known")
 	// ErrLater means that trying again later is right; nothing was lost.
 	ErrLater = errors.New("not possible right now")
 	// ErrShortLife means that no token of this login ever lives as long as asked.
@@ -35,6 +37,8 @@ var (
 type LoginRequiredError struct {
 	Ref      sink.Ref
 	Provider string
+	// Kind is empty where it is not known.
+	Kind sink.Kind
 	// Reason is one word: the server's code, or ours (expired, store_lost,
 	// lost_response, account_changed).
 	Reason string
@@ -118,7 +122,7 @@ func (k *Keeper) oauthProvider(id string) (provider.OAuth, error) {
 		return provider.OAuth{}, fmt.Errorf("%s: %w", id, ErrUnknownProvider)
 	}
 	if p.OAuth == nil {
-		return provider.OAuth{}, fmt.Errorf("%s has no browser login: %w", id, ErrUnknownProvider)
+		return provider.OAuth{}, fmt.Errorf("%s: %w", id, ErrNoBrowserLogin)
 	}
 	return *p.OAuth, nil
 }

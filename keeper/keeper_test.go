@@ -188,18 +188,18 @@ func TestAnotherAccountIsRefusedUnderAGivenID(t *testing.T) {
 
 func TestALoginIsPasted(t *testing.T) {
 	d := newDesk(t, oauthtest.Options{Approve: "alice"})
-	pasted := make(chan string, 1)
+	pasted := make(chan secret.Text, 1)
 	refused := make(chan error, 8)
 	r := d.request("alice")
 	r.Pasted = pasted
 	r.Refused = func(err error) { refused <- err }
 	r.Show = func(url string, _ error) error {
-		pasted <- "https://elsewhere.example/?code=x&state=y"
+		pasted <- secret.New("https://elsewhere.example/?code=x&state=y")
 		go func() {
 			if err := <-refused; err == nil {
 				t.Error("an address from elsewhere was accepted")
 			}
-			pasted <- redirect(t, url)
+			pasted <- secret.New(redirect(t, url))
 		}()
 		return nil
 	}

@@ -29,7 +29,7 @@ type LoginRequest struct {
 	Show func(url string, why error) error
 	// Pasted delivers what the person types while the login waits; nil for
 	// nothing. An answer that is no good is reported to Refused.
-	Pasted  <-chan string
+	Pasted  <-chan secret.Text
 	Refused func(error)
 
 	since sink.Epochs
@@ -81,23 +81,6 @@ func (k *Keeper) login(ctx context.Context, l *oauth.Login, r LoginRequest, pin 
 	_ = k.step(sink.Ref{Agent: r.Agent, ID: r.ProfileID}, StepReceived)
 	// The server has issued a login: it is saved even if the person leaves now.
 	return k.save(context.WithoutCancel(ctx), r, newCredential(r.Provider, pin, t, k.life(t, k.now())))
-}
-
-// feed hands what is pasted to the login until it is over.
-func feed(ctx context.Context, l *oauth.Login, r LoginRequest) {
-	for {
-		select {
-		case s, ok := <-r.Pasted:
-			if !ok {
-				return
-			}
-			if err := l.Paste(s); err != nil && r.Refused != nil {
-				r.Refused(err)
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // save puts a new credential under the first fitting profile id.

@@ -93,7 +93,7 @@ func (k *Keeper) last(ctx context.Context, ref sink.Ref, d demand) (Token, bool)
 func (k *Keeper) underLock(ctx context.Context, tx *sink.Tx, ref sink.Ref, d demand) (sink.Credential, error) {
 	c, ok := tx.Current()
 	if !ok && tx.Lost() {
-		return c, &LoginRequiredError{ref, "", "store_lost"}
+		return c, &LoginRequiredError{Ref: ref, Reason: "store_lost"}
 	}
 	if !ok {
 		return c, fmt.Errorf("%s: %w", ref.ID, sink.ErrUnknownProfile)
@@ -123,7 +123,7 @@ func (k *Keeper) underLock(ctx context.Context, tx *sink.Tx, ref sink.Ref, d dem
 func static(c sink.Credential, ref sink.Ref, now sink.Moment, d demand) (sink.Credential, error) {
 	switch {
 	case !c.Fresh(now, 0):
-		return sink.Credential{}, &LoginRequiredError{ref, c.Provider, "expired"}
+		return sink.Credential{}, &LoginRequiredError{ref, c.Provider, c.Kind, "expired"}
 	case d.ttl > 0 && !c.Fresh(now, d.ttl):
 		return sink.Credential{}, fmt.Errorf("%w: %s are left and it cannot be renewed", ErrShortLife, c.Left(now).Round(time.Second))
 	case d.asked:
@@ -176,7 +176,7 @@ func (k *Keeper) permitted(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sin
 		return fmt.Errorf("%s: %w", ref.ID, ErrPinned)
 	}
 	if state, reason := tx.Standing(); state == sink.StateNeedsLogin {
-		return &LoginRequiredError{ref, c.Provider, reason}
+		return &LoginRequiredError{ref, c.Provider, c.Kind, reason}
 	}
 	now := k.now()
 	in, _ := tx.Intent()
@@ -189,7 +189,7 @@ func (k *Keeper) permitted(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sin
 		return fmt.Errorf("renewing %s: %w: an earlier request got no answer", ref.ID, ErrLater)
 	case giveUp:
 		tx.Mark(sink.StateNeedsLogin, "lost_response", time.Time{})
-		return &LoginRequiredError{ref, c.Provider, "lost_response"}
+		return &LoginRequiredError{ref, c.Provider, c.Kind, "lost_response"}
 	case send:
 	}
 	usable := d.ttl == 0 && c.Fresh(now, time.Second)
@@ -243,7 +243,7 @@ func (k *Keeper) received(tx *sink.Tx, ref sink.Ref, old sink.Credential, t oaut
 	}
 	if id := t.Account.ID; id != "" && old.Account.ID != "" && id != old.Account.ID {
 		tx.Mark(sink.StateNeedsLogin, "account_changed", time.Time{})
-		return old, &LoginRequiredError{ref, old.Provider, "account_changed"}
+		return old, &LoginRequiredError{ref, old.Provider, old.Kind, "account_changed"}
 	}
 	return c, nil
 }
@@ -329,7 +329,7 @@ func (k *Keeper) dead(tx *sink.Tx, ref sink.Ref, c sink.Credential, e *oauth.Err
 		reason = "used_elsewhere"
 	}
 	tx.Mark(sink.StateNeedsLogin, reason, time.Time{})
-	return errors.Join(&LoginRequiredError{ref, c.Provider, reason}, err)
+	return errors.Join(&LoginRequiredError{ref, c.Provider, c.Kind, reason}, err)
 }
 
 // word is a server's code, or ours where it gave none.

@@ -312,3 +312,16 @@ func (l *loop) land(r landing) {
 		l.k.Log.Debug("nobody asked, and it did not work", "profile", r.ref.ID, "agent", r.ref.Agent, "err", r.err)
 	}
 }
+
+// RestoreMissing writes the entries of all agents' profile files anew that the
+// keychain knows of and that are missing: the loop goes by these files. Its
+// error joins those of the logins that could not be restored.
+func (k *Keeper) RestoreMissing(ctx context.Context) error {
+	refs, err := k.Store.Indexed(ctx)
+	for _, ref := range refs {
+		if _, e := k.Store.Profile(ref); errors.Is(e, sink.ErrMirrorMissing) || errors.Is(e, sink.ErrUnknownProfile) {
+			err = errors.Join(err, k.Store.Restore(ctx, ref))
+		}
+	}
+	return err
+}

@@ -36,7 +36,7 @@ type Condition struct {
 func ConditionOf(p sink.Profile, now time.Time) Condition {
 	switch p.State {
 	case sink.StateNeedsLogin:
-		return Condition{Word: "needs_login", Sentence: whyLogin(p.Reason), Command: loginCommand(p)}
+		return Condition{Word: "needs_login", Sentence: whyLogin(p), Command: loginCommand(p)}
 	case StateKeychainLocked:
 		return Condition{Word: "keychain_locked", Sentence: "the keychain is locked, nothing is lost", Command: "keytray doctor"}
 	case sink.StatePendingSave:
@@ -62,12 +62,12 @@ func byExpiry(p sink.Profile, now time.Time) Condition {
 		return Condition{Word: "ok", Sentence: "does not expire"}
 	case left <= 0 && renews:
 		return Condition{Word: "expired", Sentence: "the token has expired and renews when used", Command: refreshCommand(p)}
-	case left <= 0: // nothing adds another by hand yet
-		return Condition{Word: "expired", Sentence: "expired, and it cannot be renewed; the provider has to issue another"}
+	case left <= 0:
+		return Condition{Word: "expired", Sentence: "expired, and it cannot be renewed; paste another", Command: loginCommand(p)}
 	case renews:
 		return Condition{Word: "ok", Sentence: "renews by itself, token for " + inWords(left), Changes: p.Expires}
 	case left < WarnAfter:
-		return Condition{Word: "expiring", Sentence: "expires in " + inWords(left) + " and cannot be renewed", Changes: p.Expires}
+		return Condition{Word: "expiring", Sentence: "expires in " + inWords(left) + " and cannot be renewed; paste another", Command: loginCommand(p), Changes: p.Expires}
 	default:
 		return Condition{Word: "ok", Sentence: "expires in " + inWords(left), Changes: p.Expires.Add(-WarnAfter)}
 	}
@@ -75,12 +75,20 @@ func byExpiry(p sink.Profile, now time.Time) Condition {
 
 // Condition is that of the login, as [ConditionOf] tells it.
 func (e *LoginRequiredError) Condition() Condition {
-	p := sink.Profile{Ref: e.Ref, Provider: e.Provider, State: sink.StateNeedsLogin, Reason: e.Reason}
+	p := sink.Profile{Ref: e.Ref, Provider: e.Provider, Kind: e.Kind, State: sink.StateNeedsLogin, Reason: e.Reason}
 	return ConditionOf(p, time.Time{})
 }
 
-// whyLogin says why only a new sign-in helps.
-func whyLogin(reason string) string {
+// whyLogin says why only a new sign-in helps, or another secret.
+func whyLogin(p sink.Profile) string {
+	reason := p.Reason
+	pasted := p.Kind == sink.KindToken || p.Kind == sink.KindAPIKey
+	switch {
+	case pasted && reason == "expired":
+		return "expired, and it cannot be renewed; paste another"
+	case pasted && reason == "store_lost":
+		return "the keychain has lost this secret or holds an old copy; paste it again"
+	}
 	switch reason {
 	case "used_elsewhere", "refresh_token_reused":
 		return "another program used this login, so the provider ended it; sign in again, and in one place only"
@@ -108,14 +116,21 @@ func because(reason string) string {
 	return " (" + reason + ")"
 }
 
-// loginCommand signs in again under the same id.
+// loginCommand signs in again under the same id, or takes another secret where
+// that is what it is.
 func loginCommand(p sink.Profile) string {
 	name := p.Provider
 	if name == "" {
 		name, _, _ = strings.Cut(p.ID, ":")
 	}
-	c := "keytray login " + quoted(name) + " --profile-id " + quoted(p.ID)
-	return c + ofAgent(p)
+	c := "keytray login "
+	switch p.Kind {
+	case sink.KindToken: // which knows a setup-token when it sees one
+		c = "keytray models auth paste-token --provider "
+	case sink.KindAPIKey:
+		c = "keytray models auth paste-api-key --provider "
+	}
+	return c + quoted(name) + " --profile-id " + quoted(p.ID) + ofAgent(p)
 }
 
 // refreshCommand renews at once, which an act of a person may.

@@ -13,6 +13,7 @@ func TestConditions(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	const signIn = "keytray login acme --profile-id acme:a@example.org"
+	const pasteToken = "keytray models auth paste-token --provider acme --profile-id acme:a@example.org"
 	const renew = "keytray refresh acme:a@example.org"
 	for _, c := range []struct {
 		name                    string
@@ -28,8 +29,11 @@ func TestConditions(t *testing.T) {
 		{name: "expired", left: -1, word: "expired", sentence: "the token has expired and renews when used", command: renew},
 		{name: "key", kind: sink.KindAPIKey, word: "ok", sentence: "does not expire"},
 		{name: "setup token", kind: sink.KindToken, left: 72 * time.Hour, word: "ok", sentence: "expires in 3d", changes: 48 * time.Hour},
-		{name: "setup token, last day", kind: sink.KindToken, left: 3 * time.Hour, word: "expiring", sentence: "expires in 3h and cannot be renewed", changes: 3 * time.Hour},
-		{name: "setup token, over", kind: sink.KindToken, left: -1, word: "expired", sentence: "expired, and it cannot be renewed; the provider has to issue another"},
+		{name: "setup token, last day", kind: sink.KindToken, left: 3 * time.Hour, word: "expiring", sentence: "expires in 3h and cannot be renewed; paste another", command: pasteToken, changes: 3 * time.Hour},
+		{name: "setup token, over", kind: sink.KindToken, left: -1, word: "expired", sentence: "expired, and it cannot be renewed; paste another", command: pasteToken},
+		{name: "key, over", kind: sink.KindAPIKey, left: -1, word: "expired", sentence: "expired, and it cannot be renewed; paste another", command: "keytray models auth paste-api-key --provider acme --profile-id acme:a@example.org"},
+		{name: "setup token, gone", kind: sink.KindToken, state: sink.StateNeedsLogin, reason: "store_lost", word: "needs_login", sentence: "the keychain has lost this secret or holds an old copy; paste it again", command: pasteToken},
+		{name: "setup token, over for good", kind: sink.KindToken, state: sink.StateNeedsLogin, reason: "expired", word: "needs_login", sentence: "expired, and it cannot be renewed; paste another", command: pasteToken},
 		{name: "retrying", state: sink.StateRetrying, reason: "transient", left: time.Hour, until: 90 * time.Second, word: "retrying", sentence: "could not renew (transient), next try in 1m", command: renew, changes: 90 * time.Second},
 		{name: "retrying is over", state: sink.StateRetrying, reason: "transient", left: time.Minute, until: -1, word: "ok", sentence: "renews by itself, token for 1m", changes: time.Minute},
 		{name: "locked", state: keeper.StateKeychainLocked, word: "keychain_locked", sentence: "the keychain is locked, nothing is lost", command: "keytray doctor"},

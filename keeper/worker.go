@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -42,33 +43,59 @@ func (k *Keeper) step(ref sink.Ref, s Step) error {
 
 // Request is what a worker is asked to do: the first line that it reads.
 type Request struct {
-	// Do is renew (what is due, see [Keeper.Renew]), refresh (a person wants it
-	// now), login, logout, restore (the entry in the profile file) or probe (the
-	// keychain).
+	// Do is one of:
+	//
+	//	renew    what is due, see [Keeper.Renew]
+	//	refresh  renew now: a person wants it
+	//	login    sign in through the browser
+	//	add      ask for a secret in a dialog, until it is a good one, and keep it
+	//	copy     hold an access token in the clipboard for 30 s, or until cancel
+	//	logout   remove the login
+	//	restore  the entry in the profile file; without a profile all that are missing
+	//	probe    the keychain
 	Do string `json:"do"`
 	// Agent empty means the default one.
 	Agent string `json:"agent,omitempty"`
-	// Profile is the id; a login may go without.
+	// Profile is the id; login and add may go without.
 	Profile string `json:"profile,omitempty"`
-	// Provider is for a login.
+	// Provider is for login and add.
 	Provider string `json:"provider,omitempty"`
+	// Kind is for add: setup-token, token or api_key.
+	Kind Pasted `json:"kind,omitempty"`
+	// Confirm lets logout ask the person first; a no is an error, cancelled.
+	Confirm bool `json:"confirm,omitempty"`
 }
 
-// Command is a later line for a worker: cancel, or paste, for which the worker
-// shows a dialog of its own, since secrets never pass through the pipe.
+// Command is a later line for a worker: cancel, or, during a login, paste, for
+// which the worker shows a dialog of its own, since secrets never pass through
+// the pipe. While that dialog is open a second paste does nothing.
 type Command struct {
 	Cmd string `json:"cmd"`
 }
 
 // Event is a line that a worker writes. The last one is done or error.
 type Event struct {
-	// Event is started, url, sending, received, journalled, committed, refused (a command
-	// that cannot be followed), done or error.
+	// Event is one of:
+	//
+	//	started    with pid
+	//	url        the sign-in page waits, with url and perhaps manual
+	//	asking     a dialog waits for the person, who takes the time they need
+	//	answered   and they have answered it
+	//	refused    a paste was no good, or a command cannot be followed; it goes on
+	//	sending    a refresh token is about to be spent
+	//	received   a login has its tokens, which are saved next
+	//	journalled the answer is safe
+	//	committed  and saved
+	//	copied     the token is in the clipboard
+	//	done, error
 	Event string `json:"event"`
 	// PID comes with started.
 	PID int `json:"pid,omitempty"`
 	// URL is the sign-in page. It is of use only in the browser of this person.
 	URL string `json:"url,omitempty"`
+	// Manual comes with url where the browser cannot come back by itself, and says
+	// why: the person has to paste what it ends on.
+	Manual string `json:"manual,omitempty"`
 	// Profile comes with done where there is one.
 	Profile *Report `json:"profile,omitempty"`
 	// Failure comes with error and refused.
@@ -104,12 +131,28 @@ type Failure struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
+// Desk is where a worker meets the person.
+type Desk interface {
+	// Ask shows a dialog with a hidden entry, and Confirm one with a question, to
+	// which nil is a yes; ok is the button that says so.
+	Ask(ctx context.Context, title, text string) (secret.Text, error)
+	Confirm(ctx context.Context, title, text, ok string) error
+	// Copy holds the clipboard for a while, and calls held when it has it.
+	Copy(ctx context.Context, text secret.Text, during time.Duration, held func()) error
+}
+
+// ErrNoDesk means that a worker that has no [Desk] was asked for something that
+// needs one.
+var ErrNoDesk = errors.New("there is no dialog to ask in")
+
 // Worker does one operation for another process, which owns neither keychain nor
-// network: the tray. Both fields are required.
+// network: the tray. Keeper and Explain are required.
 type Worker struct {
 	Keeper *Keeper
 	// Explain says what an error means to people.
 	Explain func(error) Failure
+	// Desk is nil where there is no person to meet.
+	Desk Desk
 }
 
 const (
@@ -118,6 +161,8 @@ const (
 	// lastGrace is how long an operation has to end after it was cancelled and
 	// before it is left hanging, if nothing has been sent.
 	lastGrace = 2 * time.Second
+	// clipboardTime is how long a token stays in the clipboard.
+	clipboardTime = 30 * time.Second
 )
 
 // Serve reads a [Request] and does it, while it follows the [Command] lines that
@@ -129,7 +174,7 @@ const (
 // abandoned only if nothing has been sent, and then nothing will be: the caller
 // is expected to end the process.
 func (w Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
-	j := &job{w: w, out: out, moved: make(chan struct{}, 1)}
+	j := &job{w: w, out: out, moved: make(chan struct{}, 1), pastes: make(chan struct{}, 1)}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 0, 4096), lineLimit)
 	r, err := readRequest(lines)
@@ -140,7 +185,7 @@ func (w Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	j.tell(Event{Event: "started", PID: os.Getpid()})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go j.obey(lines, cancel) // blocked in a read until the process ends
+	go j.obey(lines, r.Do == "login", cancel) // blocked in a read until the process ends
 	finished := make(chan error, 1)
 	go func() { finished <- j.do(ctx, r) }() // waited for, or abandoned with the process
 	err = j.wait(ctx, finished)
@@ -173,11 +218,14 @@ func readRequest(lines *bufio.Scanner) (Request, error) {
 type job struct {
 	w     Worker
 	moved chan struct{} // holds one: the operation has come further
+	// pastes holds one: the person wants to paste.
+	pastes chan struct{}
 
-	mu   sync.Mutex // guards all below
-	out  io.Writer
-	sent bool // and so the process must not end before it is done
-	over bool // nothing may be sent any more
+	mu      sync.Mutex // guards all below
+	out     io.Writer
+	sent    bool // and so the process must not end before it is done
+	over    bool // nothing may be sent any more
+	pasting bool // a dialog for it is open, or will be
 }
 
 // tell writes an event. One that nobody reads is no reason to stop.
@@ -196,15 +244,23 @@ func (j *job) fail(err error) {
 	j.tell(Event{Event: "error", Failure: &f})
 }
 
+// refuse tells of what was no good, while the operation goes on.
+func (j *job) refuse(err error) {
+	f := j.w.Explain(err)
+	j.tell(Event{Event: "refused", Failure: &f})
+}
+
 // obey follows commands.
-func (j *job) obey(lines *bufio.Scanner, cancel func()) {
+func (j *job) obey(lines *bufio.Scanner, login bool, cancel func()) {
 	for lines.Scan() {
 		var c Command
 		switch err := json.Unmarshal(lines.Bytes(), &c); {
 		case err == nil && c.Cmd == "cancel":
 			cancel()
+		case err == nil && c.Cmd == "paste" && (j.w.Desk == nil || !login):
+			j.refuse(ErrNoDesk)
 		case err == nil && c.Cmd == "paste":
-			j.tell(Event{Event: "refused", Failure: &Failure{Code: "no_dialog", Exit: 1, Message: "there is no dialog to paste into"}})
+			j.paste()
 		default:
 			j.tell(Event{Event: "refused", Failure: &Failure{Code: "usage", Exit: 2, Message: "not a command"}})
 		}
@@ -286,10 +342,19 @@ func (j *job) do(ctx context.Context, r Request) error {
 	return nil
 }
 
-// operate is one ordinary operation of the keeper. A sign-in returns the profile
-// that it made.
+// operate is one ordinary operation of the keeper. Those that make a profile
+// return it.
 func (j *job) operate(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (sink.Profile, error) {
-	if ref.ID == "" && r.Do != "login" && r.Do != "probe" {
+	switch {
+	case r.Do == "login":
+		return j.login(ctx, k, r)
+	case r.Do == "add":
+		return j.add(ctx, k, r, ref)
+	case r.Do == "probe":
+		return sink.Profile{}, k.Store.Probe(ctx)
+	case r.Do == "restore" && ref.ID == "":
+		return sink.Profile{}, k.RestoreMissing(ctx)
+	case ref.ID == "":
 		return sink.Profile{}, fmt.Errorf("%w: no profile", ErrBadRequest)
 	}
 	switch r.Do {
@@ -302,17 +367,12 @@ func (j *job) operate(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (
 		}
 		t, err := k.Refresh(ctx, p)
 		return t.Profile, err
-	case "login":
-		return k.Login(ctx, LoginRequest{Agent: r.Agent, Provider: r.Provider, ProfileID: r.Profile, Show: func(url string, _ error) error {
-			j.tell(Event{Event: "url", URL: url})
-			return nil
-		}})
+	case "copy":
+		return sink.Profile{}, j.copy(ctx, k, ref)
 	case "logout":
-		return sink.Profile{}, k.Logout(ctx, ref)
+		return sink.Profile{}, j.logout(ctx, k, ref, r.Confirm)
 	case "restore":
 		return sink.Profile{}, k.Store.Restore(ctx, ref)
-	case "probe":
-		return sink.Profile{}, k.Store.Probe(ctx)
 	default:
 		return sink.Profile{}, fmt.Errorf("%w: it cannot do that", ErrBadRequest)
 	}

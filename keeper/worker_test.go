@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/oauth/oauthtest"
+	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/sink"
 	"github.com/keytray/keytray/sink/sinktest"
 )
@@ -21,8 +23,16 @@ import (
 // serve lets a new process on the desk do what in says, and returns the events.
 func (d *desk) serve(ctx context.Context, in io.Reader, tell func(keeper.Event)) (events []keeper.Event, raw string, err error) {
 	d.t.Helper()
+	return d.serveWith(ctx, nil, in, tell)
+}
+
+// serveWith is serve where there is a person.
+func (d *desk) serveWith(ctx context.Context, p keeper.Desk, in io.Reader, tell func(keeper.Event)) (events []keeper.Event, raw string, err error) {
+	d.t.Helper()
 	out := &listener{tell: tell}
-	err = keeper.Worker{Keeper: d.keeper(), Explain: plain}.Serve(ctx, in, out)
+	catalog := append(provider.Builtin(), d.server.Provider())
+	slices.SortFunc(catalog, func(a, b provider.Provider) int { return strings.Compare(a.ID, b.ID) })
+	err = keeper.Worker{Keeper: d.keeperOf(catalog), Explain: plain, Desk: p}.Serve(ctx, in, out)
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	for line := range strings.Lines(out.b.String()) {
@@ -37,6 +47,9 @@ func (d *desk) serve(ctx context.Context, in io.Reader, tell func(keeper.Event))
 
 func plain(err error) keeper.Failure {
 	f := keeper.Failure{Code: "failed", Exit: 1, Message: err.Error()}
+	if errors.Is(err, keeper.ErrNoDesk) {
+		f.Code = "no_dialog"
+	}
 	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
 		f.Reason, f.Hint = e.Reason, e.Condition().Command
 	}
@@ -185,6 +198,7 @@ func TestAWorkerThatHasSentStaysUntilItIsSaved(t *testing.T) {
 func FuzzWorker(f *testing.F) {
 	for _, s := range []string{
 		"", "{}", `{"do":"probe"}`, `{"do":"renew","profile":"acme:a"}`, `{"do":"probe"}` + "\n" + `{"cmd":"cancel"}`, `{"do":"probe","agent":"\u0000"}`, "\xff\n", `{"do":"restore","profile":"a"}`,
+		`{"do":"restore"}`, `{"do":"add","provider":"acme","kind":"api_key"}`, `{"do":"add","provider":"acme","kind":"x"}`, `{"do":"copy","profile":"a"}`, `{"do":"logout","profile":"a","confirm":true}`,
 	} {
 		f.Add([]byte(s))
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/plain"
+	"github.com/keytray/keytray/secret"
 )
 
 // signIn is what the flags of a login say.
@@ -144,8 +145,8 @@ func (a *app) openBrowser(url string) {
 
 // pasted delivers the lines that arrive on stdin, unseen where it is a
 // terminal: a pasted address holds a code. Restore gives the terminal back.
-func (a *app) pasted() (lines <-chan string, restore func()) {
-	c := make(chan string)
+func (a *app) pasted() (lines <-chan secret.Text, restore func()) {
+	c := make(chan secret.Text)
 	if f, ok := a.sys.stdin.(*os.File); ok && isTerminal(f) {
 		fd := int(f.Fd())
 		state, err := term.GetState(fd)
@@ -159,7 +160,7 @@ func (a *app) pasted() (lines <-chan string, restore func()) {
 	return c, func() {}
 }
 
-func readHidden(fd int, to chan<- string) {
+func readHidden(fd int, to chan<- secret.Text) {
 	defer close(to)
 	for {
 		line, err := term.ReadPassword(fd)
@@ -167,17 +168,17 @@ func readHidden(fd int, to chan<- string) {
 			return
 		}
 		if len(line) > 0 {
-			to <- string(line)
+			to <- secret.New(string(line))
 		}
 	}
 }
 
-func readLines(from io.Reader, to chan<- string) {
+func readLines(from io.Reader, to chan<- secret.Text) {
 	defer close(to)
 	s := bufio.NewScanner(from)
 	for s.Scan() {
 		if s.Text() != "" {
-			to <- s.Text()
+			to <- secret.New(s.Text())
 		}
 	}
 }

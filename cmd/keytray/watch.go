@@ -173,16 +173,10 @@ func (w *watcher) sit(ctx context.Context, kept chan<- error, loud bool) (keepin
 	return true, nil
 }
 
-// restore writes the profile files anew that were lost, as the loop goes by
-// them. A keychain that does not answer is met again when something is due.
+// restore writes anew what was lost of the profile files. A keychain that does
+// not answer is met again when something is due.
 func (w *watcher) restore(ctx context.Context) {
-	refs, err := w.k.Store.Indexed(ctx)
-	for _, ref := range refs {
-		if _, e := w.k.Store.Profile(ref); errors.Is(e, sink.ErrMirrorMissing) || errors.Is(e, sink.ErrUnknownProfile) {
-			err = errors.Join(err, w.k.Store.Restore(ctx, ref))
-		}
-	}
-	if err != nil && ctx.Err() == nil {
+	if err := w.k.RestoreMissing(ctx); err != nil && ctx.Err() == nil {
 		w.k.Log.Warn("the keychain's logins could not be compared with the profile files", "err", setup.OneLine(err))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/keytray/keytray/desk"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/oauth"
@@ -54,6 +55,9 @@ func Explain(err error) (code int, hint string) {
 	if e, ok := errors.AsType[*oauth.Error](err); ok && e.Code == "access_denied" {
 		return ExitFailed, "sign in again and allow the access"
 	}
+	if e, ok := errors.AsType[*keeper.PasteError](err); ok {
+		return ExitFailed, e.Hint
+	}
 	for _, c := range []struct {
 		is   error
 		code int
@@ -69,6 +73,10 @@ func Explain(err error) (code int, hint string) {
 		{sink.ErrMirrorMissing, ExitLogin, "`keytray doctor --fix` restores the file from the keychain; without a login: `keytray login PROVIDER`"},
 		{sink.ErrUnknownProfile, ExitLogin, "see `keytray status`, or sign in with `keytray login PROVIDER`"},
 		{sink.ErrAmbiguous, ExitUsage, "name one of them"},
+		{keeper.ErrNoBrowserLogin, ExitUsage, "paste a secret of it: `keytray models auth setup-token`, `paste-token` or `paste-api-key`, with --provider"},
+		{keeper.ErrCannotPaste, ExitUsage, "`keytray models auth paste-token` and `paste-api-key` take what any provider issues"},
+		{desk.ErrNoDialog, ExitFailed, "install zenity or kdialog, or run the command in a terminal: `keytray --help`"},
+		{desk.ErrNoClipboard, ExitFailed, "on Wayland, install wl-clipboard; `keytray token --show` in a terminal shows the token"},
 		{keeper.ErrUnknownProvider, ExitUsage, "known ones are built in or lie in providers/*.json of the state folder"},
 		{keeper.ErrPinned, ExitFailed, "if the change is right, sign in again: `keytray login PROVIDER`"},
 		{keeper.ErrMisconfigured, ExitFailed, "check the provider's client id and endpoints"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/keytray/keytray/desk"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/plain"
@@ -22,7 +23,7 @@ func (w *World) Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return keeper.Worker{Keeper: k, Explain: failure}.Serve(ctx, in, out)
+	return keeper.Worker{Keeper: k, Explain: failure, Desk: desk.Desk{Environ: w.Environ}}.Serve(ctx, in, out)
 }
 
 // failure is Explain for programs.
@@ -41,6 +42,10 @@ func failure(err error) keeper.Failure {
 		{sink.ErrNotSaved, string(sink.StatePendingSave)},
 		{sink.ErrForeignHost, string(sink.StateForeignHost)},
 		{keeper.ErrMisconfigured, string(sink.StateMisconfigured)},
+		{keeper.ErrNoDesk, "no_dialog"},
+		{desk.ErrNoDialog, "no_dialog"},
+		{desk.ErrNoClipboard, "no_clipboard"},
+		{desk.ErrDismissed, "cancelled"},
 		{context.Canceled, "cancelled"},
 	} {
 		if errors.Is(err, c.is) {

@@ -1,0 +1,146 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/keytray/keytray/secret"
+	"github.com/keytray/keytray/sink"
+)
+
+// login signs in, and asks for what the browser ended on as often as the person
+// wants to paste it.
+func (j *job) login(ctx context.Context, k *Keeper, r Request) (sink.Profile, error) {
+	waiting, over := context.WithCancel(ctx)
+	pasted := make(chan secret.Text)
+	var dialogs sync.WaitGroup
+	defer dialogs.Wait()
+	defer over() // takes the dialog away
+	dialogs.Go(func() { j.askWhilst(waiting, k.name(r.Provider), pasted) })
+	return k.Login(ctx, LoginRequest{
+		Agent: r.Agent, Provider: r.Provider, ProfileID: r.Profile,
+		Show: func(url string, why error) error {
+			e := Event{Event: "url", URL: url}
+			if why != nil {
+				e.Manual = why.Error()
+			}
+			j.tell(e)
+			return nil
+		},
+		Pasted:  pasted,
+		Refused: j.refuse,
+	})
+}
+
+// paste lets a dialog be opened, unless one is.
+func (j *job) paste() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.pasting {
+		j.pasting = true
+		j.pastes <- struct{}{} // has room: only askWhilst resets pasting
+	}
+}
+
+// askWhilst opens a dialog for each paste, one at a time, until ctx ends.
+func (j *job) askWhilst(ctx context.Context, provider string, to chan<- secret.Text) {
+	for {
+		select {
+		case <-j.pastes:
+		case <-ctx.Done():
+			return
+		}
+		text, err := j.w.Desk.Ask(ctx, "Sign in to "+provider, "Paste the address that the browser ended on, or the code that it shows:")
+		j.mu.Lock()
+		j.pasting = false
+		j.mu.Unlock()
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			j.refuse(err)
+			continue
+		}
+		select {
+		case to <- text:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// add asks for a secret until it is a good one.
+func (j *job) add(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (sink.Profile, error) {
+	if j.w.Desk == nil {
+		return sink.Profile{}, ErrNoDesk
+	}
+	known, err := k.known(r.Provider, r.Kind)
+	if err != nil {
+		return sink.Profile{}, err
+	}
+	title := fmt.Sprintf("Add %s of %s", r.Kind.words(), k.name(r.Provider))
+	text := "Paste it here. It is kept in the keychain of this machine."
+	if from := whereFrom(r.Kind.rule(known)); from != "" {
+		text = "To get one: " + from + ".\n" + text
+	}
+	return k.Add(ctx, AddRequest{Ref: ref, Provider: r.Provider, Kind: r.Kind, Ask: func(ctx context.Context, refused error) (secret.Text, error) {
+		full := text
+		if refused != nil {
+			j.refuse(refused)
+			full = refused.Error() + ".\n" + text
+		}
+		var s secret.Text
+		err := j.asking(func() (err error) {
+			s, err = j.w.Desk.Ask(ctx, title, full)
+			return err
+		})
+		return s, err
+	}})
+}
+
+// asking tells that the person is asked, and that they have answered.
+func (j *job) asking(ask func() error) error {
+	j.tell(Event{Event: "asking"})
+	defer j.tell(Event{Event: "answered"})
+	return ask()
+}
+
+// copy holds an access token in the clipboard for a while.
+func (j *job) copy(ctx context.Context, k *Keeper, ref sink.Ref) error {
+	if j.w.Desk == nil {
+		return ErrNoDesk
+	}
+	p, err := k.Store.Profile(ref)
+	if err != nil {
+		return err
+	}
+	t, err := k.Token(ctx, p, 0)
+	if err != nil {
+		return err
+	}
+	return j.w.Desk.Copy(ctx, t.Access, clipboardTime, func() { j.tell(Event{Event: "copied"}) })
+}
+
+// logout removes a login, after a yes if that is wanted.
+func (j *job) logout(ctx context.Context, k *Keeper, ref sink.Ref, confirm bool) error {
+	if confirm && j.w.Desk == nil {
+		return ErrNoDesk
+	}
+	if confirm {
+		question := "Remove " + ref.ID + " from this machine? Programs that use it have to sign in again. The provider is not told."
+		err := j.asking(func() error { return j.w.Desk.Confirm(ctx, "Remove a login", question, "Remove") })
+		if err != nil {
+			return err
+		}
+	}
+	return k.Logout(ctx, ref)
+}
+
+// name is what people call a provider.
+func (k *Keeper) name(id string) string {
+	if p, ok := k.Providers.Find(id); ok {
+		return p.Name
+	}
+	return id
+}
