@@ -1,10 +1,12 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
 
+	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
@@ -17,10 +19,14 @@ func (j *job) login(ctx context.Context, k *Keeper, r Request) (sink.Profile, er
 	var dialogs sync.WaitGroup
 	defer dialogs.Wait()
 	defer over() // takes the dialog away
-	dialogs.Go(func() { j.askWhilst(waiting, k.name(r.Provider), pasted) })
+	say := r.Say.or("Sign in to "+k.name(r.Provider), "Paste the address that the browser ended on, or the code that it shows:", "")
+	dialogs.Go(func() { j.askWhilst(waiting, say, pasted) })
 	return k.Login(ctx, LoginRequest{
 		Agent: r.Agent, Provider: r.Provider, ProfileID: r.Profile,
 		Show: func(url string, why error) error {
+			if err := oauth.CheckBrowserURL(url); err != nil {
+				return err
+			}
 			e := Event{Event: "url", URL: url}
 			if why != nil {
 				e.Manual = why.Error()
@@ -44,14 +50,14 @@ func (j *job) paste() {
 }
 
 // askWhilst opens a dialog for each paste, one at a time, until ctx ends.
-func (j *job) askWhilst(ctx context.Context, provider string, to chan<- secret.Text) {
+func (j *job) askWhilst(ctx context.Context, say Say, to chan<- secret.Text) {
 	for {
 		select {
 		case <-j.pastes:
 		case <-ctx.Done():
 			return
 		}
-		text, err := j.w.Desk.Ask(ctx, "Sign in to "+provider, "Paste the address that the browser ended on, or the code that it shows:")
+		text, err := j.w.Desk.Ask(ctx, say.Title, say.Text)
 		j.mu.Lock()
 		j.pasting = false
 		j.mu.Unlock()
@@ -79,8 +85,8 @@ func (j *job) add(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (sink
 	if err != nil {
 		return sink.Profile{}, err
 	}
-	title := fmt.Sprintf("Add %s of %s", r.Kind.words(), k.name(r.Provider))
-	text := "Paste it here. It is kept in the keychain of this machine."
+	say := r.Say.or(fmt.Sprintf("Add %s of %s", r.Kind.words(), k.name(r.Provider)), "Paste it here. It is kept in the keychain of this machine.", "")
+	title, text := say.Title, say.Text
 	if from := whereFrom(r.Kind.rule(known)); from != "" {
 		text = "To get one: " + from + ".\n" + text
 	}
@@ -97,6 +103,11 @@ func (j *job) add(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (sink
 		})
 		return s, err
 	}})
+}
+
+// or fills in what is empty.
+func (s Say) or(title, text, ok string) Say {
+	return Say{cmp.Or(s.Title, title), cmp.Or(s.Text, text), cmp.Or(s.OK, ok)}
 }
 
 // asking tells that the person is asked, and that they have answered.
@@ -123,18 +134,49 @@ func (j *job) copy(ctx context.Context, k *Keeper, ref sink.Ref) error {
 }
 
 // logout removes a login, after a yes if that is wanted.
-func (j *job) logout(ctx context.Context, k *Keeper, ref sink.Ref, confirm bool) error {
-	if confirm && j.w.Desk == nil {
+func (j *job) logout(ctx context.Context, k *Keeper, r Request, ref sink.Ref) error {
+	if r.Confirm && j.w.Desk == nil {
 		return ErrNoDesk
 	}
-	if confirm {
-		question := "Remove " + ref.ID + " from this machine? Programs that use it have to sign in again. The provider is not told."
-		err := j.asking(func() error { return j.w.Desk.Confirm(ctx, "Remove a login", question, "Remove") })
+	if r.Confirm {
+		say := r.Say.or("Remove a login", "Remove "+ref.ID+" from this machine? Programs that use it have to sign in again. The provider is not told.", "Remove")
+		err := j.asking(func() error { return j.w.Desk.Confirm(ctx, say.Title, say.Text, say.OK) })
 		if err != nil {
 			return err
 		}
 	}
 	return k.Logout(ctx, ref)
+}
+
+// unlock lets a locked keychain ask the person who waits.
+func (j *job) unlock(ctx context.Context, r Request) error {
+	if !r.Person || j.w.Unlock == nil {
+		return nil
+	}
+	return j.asking(func() error { return j.w.Unlock(ctx) })
+}
+
+// terminal opens a window with a command, for where a dialog cannot be shown.
+func (j *job) terminal(r Request, ref sink.Ref) error {
+	if j.w.Terminal == nil {
+		return ErrNoDesk
+	}
+	args := []string{"doctor"}
+	switch r.Kind {
+	case SetupToken:
+		args = []string{"models", "auth", "setup-token"}
+	case BearerToken:
+		args = []string{"models", "auth", "paste-token"}
+	case APIKey:
+		args = []string{"models", "auth", "paste-api-key"}
+	}
+	if r.Kind != "" {
+		args = append(args, "--provider", r.Provider, "--agent", ref.Agent)
+		if ref.ID != "" {
+			args = append(args, "--profile-id", ref.ID)
+		}
+	}
+	return j.w.Terminal(args...)
 }
 
 // name is what people call a provider.

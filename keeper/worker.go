@@ -51,19 +51,36 @@ type Request struct {
 	//	add      ask for a secret in a dialog, until it is a good one, and keep it
 	//	copy     hold an access token in the clipboard for 30 s, or until cancel
 	//	logout   remove the login
+	//	first    put the login before others of its provider
 	//	restore  the entry in the profile file; without a profile all that are missing
 	//	probe    the keychain
+	//	unlock   it, which asks the person
+	//	terminal open a window with the command that does the same: doctor; with a
+	//	         kind the one that asks for a secret
 	Do string `json:"do"`
 	// Agent empty means the default one.
 	Agent string `json:"agent,omitempty"`
 	// Profile is the id; login and add may go without.
 	Profile string `json:"profile,omitempty"`
-	// Provider is for login and add.
+	// Provider is for login, add and terminal.
 	Provider string `json:"provider,omitempty"`
-	// Kind is for add: setup-token, token or api_key.
+	// Kind is for add and terminal: setup-token, token or api_key.
 	Kind Pasted `json:"kind,omitempty"`
 	// Confirm lets logout ask the person first; a no is an error, cancelled.
 	Confirm bool `json:"confirm,omitempty"`
+	// Person says that a person waits for this: a keychain that is locked may ask
+	// them to unlock it, before anything else.
+	Person bool `json:"person,omitempty"`
+	// Say is what a dialog of login, add and logout says, in the person's language;
+	// empty parts are said in English.
+	Say Say `json:"say,omitzero"`
+}
+
+// Say is the text of a dialog.
+type Say struct {
+	Title string `json:"title,omitempty"`
+	Text  string `json:"text,omitempty"`
+	OK    string `json:"ok,omitempty"`
 }
 
 // Command is a later line for a worker: cancel, or, during a login, paste, for
@@ -153,6 +170,10 @@ type Worker struct {
 	Explain func(error) Failure
 	// Desk is nil where there is no person to meet.
 	Desk Desk
+	// Unlock asks the person to unlock the keychain, if it is locked; Terminal
+	// opens a window with a keytray command. Both may be nil.
+	Unlock   func(context.Context) error
+	Terminal func(args ...string) error
 }
 
 const (
@@ -345,7 +366,14 @@ func (j *job) do(ctx context.Context, r Request) error {
 // operate is one ordinary operation of the keeper. Those that make a profile
 // return it.
 func (j *job) operate(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (sink.Profile, error) {
+	if err := j.unlock(ctx, r); err != nil {
+		return sink.Profile{}, err
+	}
 	switch {
+	case r.Do == "unlock":
+		return sink.Profile{}, k.Store.Probe(ctx)
+	case r.Do == "terminal":
+		return sink.Profile{}, j.terminal(r, ref)
 	case r.Do == "login":
 		return j.login(ctx, k, r)
 	case r.Do == "add":
@@ -369,8 +397,10 @@ func (j *job) operate(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (
 		return t.Profile, err
 	case "copy":
 		return sink.Profile{}, j.copy(ctx, k, ref)
+	case "first":
+		return sink.Profile{}, k.Store.PutFirst(ctx, ref)
 	case "logout":
-		return sink.Profile{}, j.logout(ctx, k, ref, r.Confirm)
+		return sink.Profile{}, j.logout(ctx, k, r, ref)
 	case "restore":
 		return sink.Profile{}, k.Store.Restore(ctx, ref)
 	default:

@@ -38,7 +38,7 @@ type app struct {
 }
 
 func newApp(sys system) *app {
-	return &app{sys: sys, world: &setup.World{Environ: sys.environ, Again: sys.again, Stderr: sys.stderr, Log: sys.log}}
+	return &app{sys: sys, world: &setup.World{Environ: sys.environ, Self: sys.self, Again: sys.again, Stderr: sys.stderr, Log: sys.log}}
 }
 
 func run(ctx context.Context, sys system) int {
@@ -152,7 +152,7 @@ func (a *app) unlocking(ctx context.Context, f func() error) error {
 		return err
 	}
 	fmt.Fprintln(a.sys.stderr, "keytray: the keychain is locked; please unlock it in the dialog")
-	if _, err := a.world.Keychain(true).Get(ctx, "unlock"); err != nil && !errors.Is(err, keychain.ErrNotFound) {
+	if err := a.world.Unlock(ctx); err != nil {
 		return err
 	}
 	return f()

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
+	"runtime"
 
 	"github.com/keytray/keytray/desk"
 	"github.com/keytray/keytray/keeper"
@@ -23,7 +26,38 @@ func (w *World) Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return keeper.Worker{Keeper: k, Explain: failure, Desk: desk.Desk{Environ: w.Environ}}.Serve(ctx, in, out)
+	d := desk.Desk{Environ: w.Environ}
+	worker := keeper.Worker{Keeper: k, Explain: failure, Desk: d, Unlock: w.Unlock}
+	worker.Terminal = func(args ...string) error {
+		if w.StateDir != "" {
+			args = append(args, "--state-dir", w.StateDir)
+		}
+		return d.Terminal(append([]string{w.command()}, args...))
+	}
+	return worker.Serve(ctx, in, out)
+}
+
+// Unlock asks the person to unlock the keychain, if it is locked. Its dialog
+// comes before any lock is taken.
+func (w *World) Unlock(ctx context.Context) error {
+	if _, err := w.Keychain(true).Get(ctx, "unlock"); err != nil && !errors.Is(err, keychain.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// command is the path of keytray: beside this program, where packages put it,
+// else wherever PATH has it.
+func (w *World) command() string {
+	name := "keytray"
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	beside := filepath.Join(filepath.Dir(w.Self), name)
+	if fi, err := os.Stat(beside); err == nil && fi.Mode().IsRegular() {
+		return beside
+	}
+	return name
 }
 
 // failure is Explain for programs.

@@ -31,6 +31,8 @@ type World struct {
 	Environ []string
 	// StateDir is what the person said with --state-dir, if anything.
 	StateDir string
+	// Self is the path of the running program, empty where that is not known.
+	Self string
 	// Again is closed by a second signal: the person gives up a login that can
 	// be saved nowhere.
 	Again  <-chan struct{}
