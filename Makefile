@@ -2,7 +2,7 @@
 # make test    everything that runs, under the race detector, the end-to-end test included
 # make soak    the simulation and the random kills of make test, for much longer
 # make demo    one login from browser to export, on a private keyring, nothing left behind
-# make build   bin/keytray
+# make build   bin/keytray and bin/keytray-tray
 # make bench   benchmarks
 #
 # For packagers: GO is the go command, VERSION what `keytray version` prints
@@ -40,7 +40,8 @@ endif
 all: build
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(ldflags)' -o bin/ ./cmd/keytray
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(ldflags)' -o bin/ ./cmd/keytray ./cmd/tray
+	@mv bin/tray bin/keytray-tray
 
 check: fmt-check tidy-check vet lint deadcode cross vuln
 	$(call say,check: all passed)
@@ -92,12 +93,15 @@ vet:
 	@$(GO) vet ./...
 
 # Also for the systems that this is not: files for them are seen by nobody else.
+# The tray draws with cgo on macOS, which cannot be compiled elsewhere.
 lint:
 	@set -e; lint=$$($(tool) -n golangci-lint); \
-	for os in linux windows darwin; do \
+	for os in linux windows; do \
 		echo "check: golangci-lint for $$os"; \
 		GOOS=$$os "$$lint" run; \
-	done
+	done; \
+	echo "check: golangci-lint for darwin"; \
+	GOOS=darwin "$$lint" run $$($(GO) list -f '{{.Dir}}' ./... | grep -v '/cmd/tray$$')
 
 # deadcode reports and succeeds; here its report is the failure.
 deadcode:
@@ -105,12 +109,18 @@ deadcode:
 	@out=$$($(tool) deadcode -test ./...) || exit 1; \
 	if [ -n "$$out" ]; then echo "$$out"; exit 1; fi
 
-# The tray draws with cgo on macOS and is left out.
+# The tray of macOS is type-checked only.
 cross:
 	@set -e; for target in $(CROSS); do \
-		echo "check: build for $$target"; \
-		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./cmd/keytray; \
+		programs='./cmd/keytray ./cmd/tray'; \
+		case $$target in darwin/*) programs=./cmd/keytray;; esac; \
+		for program in $$programs; do \
+			echo "check: build $$program for $$target"; \
+			CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null $$program; \
+		done; \
 	done
+	$(call say,check: types of ./cmd/tray for darwin)
+	@$(GO) run -C tools ./typecheck -C .. -os darwin ./cmd/tray
 	@set -e; for os in windows darwin; do \
 		echo "check: go vet for $$os"; \
 		CGO_ENABLED=0 GOOS=$$os $(GO) vet $$($(GO) list ./... | grep -v '/cmd/tray$$'); \

@@ -57,6 +57,11 @@ var rules = []rule{
 		why:  "no redirects, bounded answers, time limits: one client; the demo's server and scripted browser are oauthtest's",
 	},
 	{
+		uses: []string{"import fyne.io/systray"},
+		only: []string{"cmd/tray/render.go"},
+		why:  "it draws, and brings cgo on macOS",
+	},
+	{
 		uses: []string{"import github.com/pkg/browser"},
 		only: []string{"cmd/*/*.go"},
 		why:  "a window opens because a program decided so; libraries are given a function",
@@ -140,6 +145,12 @@ var layers = []layer{
 	{pkg: "keeper", uses: []string{"oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
 	{pkg: "notify", why: "says what it is told to"},
 	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
+	{
+		pkg:  "cmd/tray",
+		uses: []string{"cmd/setup", "cmd/tray/autostart", "cmd/tray/icon", "cmd/tray/view", "keeper", "notify", "plain", "provider", "sink"},
+		why:  "the icon; it has workers do what needs keychain or network",
+	},
+	{pkg: "cmd/tray/view", uses: []string{"cmd/tray/icon", "keeper", "plain", "sink"}, why: "what a person is shown, as data"},
 	{
 		pkg:  "cmd/setup",
 		uses: []string{"desk", "keeper", "keychain", "oauth", "plain", "provider", "sink"},

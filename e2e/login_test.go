@@ -67,10 +67,12 @@ func (r *rig) loginBy(person string, finish func(redirect string, stdin io.Write
 	return strings.TrimSpace(got.stdout)
 }
 
-// profile is an entry of auth-profiles.json, as far as others read it.
+// profile is an entry of auth-profiles.json, as far as others read it, and the
+// generation that Keytray has beside it.
 type profile struct {
 	Type, Provider, Email, AccountID string
 	Expires                          int64 // Unix milliseconds
+	Keytray                          struct{ Generation uint64 }
 }
 
 // profiles reads an agent's auth-profiles.json.

@@ -314,7 +314,18 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // eventuallyEach is eventually where looking is expensive.
 func eventuallyEach(t *testing.T, pace time.Duration, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	waitFor(t, pace, 30*time.Second, what, ok)
+}
+
+// eventuallyWithin is eventually for what takes long.
+func eventuallyWithin(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	waitFor(t, 10*time.Millisecond, limit, what, ok)
+}
+
+func waitFor(t *testing.T, pace, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	for !ok() {
 		select {

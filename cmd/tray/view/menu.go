@@ -28,9 +28,10 @@ type Item struct {
 	Label string
 	// Does is what a click on a Leaf or Check asks for.
 	Does Action
-	// Checked is of a Check. Disabled is shown and does nothing.
-	Checked, Disabled bool
-	Items             []Item
+	// Checked is of a Check. Disabled is shown and does nothing; Hidden keeps a
+	// place, as hosts cannot insert.
+	Checked, Disabled, Hidden bool
+	Items                     []Item
 }
 
 // Verb is what a person can ask of the tray.
@@ -76,21 +77,29 @@ const (
 // Menu is the whole menu.
 func (w *Words) Menu(s State) []Item {
 	items := []Item{w.headline(s), {Kind: Separator}}
+	items = append(items, w.providers(s)...)
+	items = append(items, w.signIn(s)...)
+	return append(items, w.settings(s)...)
+}
+
+// providers are the submenus of those that have logins: always as many lines,
+// so that those below stay where they are.
+func (w *Words) providers(s State) []Item {
+	items := make([]Item, room+1)
+	for i := range items {
+		items[i] = Item{Kind: Submenu, Hidden: true}
+	}
 	services, logins := s.used()
-	var more []Item
 	for i, v := range services {
 		item := w.provider(s, v, logins[v.ID])
 		if i < room {
-			items = append(items, item)
-		} else {
-			more = append(more, item)
+			items[i] = item
+			continue
 		}
+		items[room].Label, items[room].Hidden = w.More, false
+		items[room].Items = append(items[room].Items, item)
 	}
-	if more != nil {
-		items = append(items, Item{Kind: Submenu, Label: w.More, Items: more})
-	}
-	items = append(items, w.signIn(s)...)
-	return append(items, w.settings(s)...)
+	return items
 }
 
 // headline is the first line: how things are, and the one click that helps.
@@ -164,7 +173,7 @@ func (w *Words) login(s State, v Service, p sink.Profile, mark, words string) It
 	if renews {
 		add(w.RefreshNow, DoRefresh, s.Working[p.Ref] || p.State == sink.StateNeedsLogin)
 	}
-	add(w.UseFirst, DoFirst, false)
+	item.Items = append(item.Items, Item{Kind: Check, Label: w.UseFirst, Does: Action{DoFirst, p.Provider, p.Ref}, Checked: s.First[p.Ref]})
 	add(w.CopyToken, DoCopy, needs(s.condition(p).Word) && p.State != sink.StatePendingSave)
 	switch {
 	case renews && v.Browser:

@@ -46,15 +46,21 @@ func causeOf(kind string, p sink.Profile) string {
 	return fmt.Sprintf("%s %s/%s %d", kind, p.Agent, p.ID, p.Generation)
 }
 
-// bubbleOf names the bubble about how a login is.
-func bubbleOf(ref sink.Ref) string { return "login " + ref.Agent + "/" + ref.ID }
+const aboutLogin = "login "
+
+// Bubble names the bubble about how a login is.
+func Bubble(ref sink.Ref) string { return aboutLogin + ref.Agent + "/" + ref.ID }
+
+// AboutLogin reports whether a bubble tells how a login is, so that it is to be
+// withdrawn when that is over.
+func AboutLogin(bubble string) bool { return strings.HasPrefix(bubble, aboutLogin) }
 
 // Notices are those that s calls for, told or not, in the order of the logins.
 func (w *Words) Notices(s State) []Notice {
 	var all []Notice
 	for _, p := range s.Profiles {
 		if n := w.notice(s, p); n.Cause != "" {
-			n.Bubble = bubbleOf(p.Ref)
+			n.Bubble = Bubble(p.Ref)
 			all = append(all, n)
 		}
 	}
@@ -69,7 +75,7 @@ func (w *Words) notice(s State, p sink.Profile) Notice {
 	case c.Word == "needs_login":
 		return Notice{
 			Cause: causeOf(c.Word, p), Critical: true,
-			Title: fmt.Sprintf(w.SignInNeeded, v.Name), Body: fmt.Sprintf(w.SignInNeededBody, name, c.Sentence),
+			Title: fmt.Sprintf(w.SignInNeeded, v.Name), Body: fmt.Sprintf(w.SignInNeededBody, name, w.reason(p.Reason)),
 			Buttons: []Button{{w.ButtonSignIn, again(p, v)}, {Label: w.ButtonWait}},
 		}
 	case c.Word == "expired_for_good":
@@ -98,6 +104,48 @@ func (w *Words) notice(s State, p sink.Profile) Notice {
 		}
 	}
 	return Notice{}
+}
+
+// reason says why only a new sign-in helps; keeper.ConditionOf has the same in
+// more words.
+func (w *Words) reason(reason string) string {
+	switch reason {
+	case "used_elsewhere", "refresh_token_reused":
+		return w.WhyElsewhere
+	case "lost_response":
+		return w.WhyLost
+	case "store_lost":
+		return w.WhyStore
+	case "account_changed":
+		return w.WhyAccount
+	case "expired", "refresh_token_expired":
+		return w.WhyExpired
+	case "interaction_required", "consent_required", "login_required":
+		return w.WhyAsked
+	default:
+		return w.WhyRevoked
+	}
+}
+
+// Dialog is what a worker says in a dialog of its own.
+type Dialog struct{ Title, Text, Button string }
+
+// Dialog is the one that an action may need.
+func (w *Words) Dialog(s State, a Action) Dialog {
+	v := s.service(a.Service)
+	switch a.Verb {
+	case DoLogin:
+		return Dialog{fmt.Sprintf(w.PasteTitle, v.Name), w.PasteText, ""}
+	case DoSetupToken, DoAPIKey:
+		return Dialog{fmt.Sprintf(w.AskTitle, v.Name), w.AskText, ""}
+	case DoRemove:
+		for _, p := range s.Profiles {
+			if p.Ref == a.Ref {
+				return Dialog{w.RemoveTitle, fmt.Sprintf(w.RemoveText, v.Name+", "+Name(p)), w.RemoveButton}
+			}
+		}
+	}
+	return Dialog{}
 }
 
 // keepsFailing reports whether the renewals of a login fail for so long, or so
@@ -157,6 +205,26 @@ func (w *Words) SignInFailedWith(s State, service, why string, retry Action) Not
 		Bubble: "sign-in " + service, Title: fmt.Sprintf(w.SignInFailed, v.Name), Body: why,
 		Buttons: []Button{{w.ButtonSignIn, retry}, {Label: w.ButtonWait}},
 	}
+}
+
+// CopiedNow tells that a token is in the clipboard, and for how long.
+func (w *Words) CopiedNow() Notice {
+	return Notice{Bubble: "clipboard", Low: true, Title: w.Copied, Body: w.CopiedBody}
+}
+
+// FailedWith tells that what a person asked for did not work, and why.
+func (w *Words) FailedWith(a Action, why string) Notice {
+	return Notice{Bubble: "action " + string(a.Verb), Title: w.ActionFailed, Body: why, Buttons: []Button{{w.ButtonOpen, Action{Verb: DoLog}}}}
+}
+
+// Already tells a person who started the tray a second time.
+func (w *Words) Already() Notice {
+	return Notice{Bubble: "running", Title: w.AlreadyRunning, Body: w.AlreadyRunningBody}
+}
+
+// Root warns a person who runs the tray as root.
+func (w *Words) Root() Notice {
+	return Notice{Cause: "root", Bubble: "root", Title: w.RunsAsRoot, Body: w.RunsAsRootBody}
 }
 
 // Forget drops what m knows of causes that are over, and reports whether there

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keytray/keytray/cmd/tray/icon"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/sink"
@@ -18,6 +19,8 @@ import (
 type State struct {
 	Services []Service
 	Profiles []sink.Profile
+	// First are the logins that are used before others of their provider.
+	First map[sink.Ref]bool
 	// Working are the logins on which a worker is busy.
 	Working map[sink.Ref]bool
 	// Waiting are the sign-ins that wait for their person.
@@ -65,31 +68,19 @@ type Settings struct {
 	Autostart, Paused bool
 }
 
-// Face is the state that the icon shows.
-type Face int
-
-// The faces, from calm to urgent.
-const (
-	Normal Face = iota
-	Working
-	Paused
-	Attention
-	LockedUp
-)
-
-// Face is what the icon shows of s.
-func (s State) Face() Face {
+// Icon is the picture that says how things are.
+func (s State) Icon() icon.State {
 	switch {
 	case s.Keychain != Usable:
-		return LockedUp
+		return icon.Locked
 	case len(s.needy()) > 0 || s.Trouble != "":
-		return Attention
+		return icon.Attention
 	case s.Settings.Paused:
-		return Paused
+		return icon.Paused
 	case len(s.Working) > 0 || len(s.Waiting) > 0:
-		return Working
+		return icon.Working
 	default:
-		return Normal
+		return icon.Normal
 	}
 }
 

@@ -25,6 +25,12 @@ type Words struct {
 	Works, Lasts, Ends, NoEnd, RenewsWhenUsed, Expired, NeedsLogin, Retrying, Renewing string
 	PendingSave, Misconfigured, ForeignHost, LoginLocked                               string
 
+	// Why only a new sign-in helps, by the reasons that keeper gives.
+	WhyElsewhere, WhyLost, WhyStore, WhyAccount, WhyExpired, WhyAsked, WhyRevoked string
+
+	// The dialogs that a worker shows.
+	AskTitle, AskText, PasteTitle, PasteText, RemoveTitle, RemoveText, RemoveButton string
+
 	// The notices: a title and a body each.
 	SignedIn, SignedInBody               string
 	SignInFailed                         string
@@ -59,6 +65,14 @@ var english = Words{
 	Expired: "has expired", NeedsLogin: "sign in again", Retrying: "could not renew, next try in %s", Renewing: "renewing…",
 	PendingSave: "renewed, waits for the keychain", Misconfigured: "the provider refuses this client", ForeignHost: "belongs to another machine", LoginLocked: "keychain locked",
 
+	WhyElsewhere: "another program used it, so the provider ended it", WhyLost: "an answer of the provider was lost on the way",
+	WhyStore: "the keychain has lost it", WhyAccount: "the provider answered for another account", WhyExpired: "it has expired",
+	WhyAsked: "the provider wants to see you", WhyRevoked: "the provider revoked it",
+
+	AskTitle: "Add a login of %s", AskText: "Paste it here. It is kept in the keychain of this machine.",
+	PasteTitle: "Sign in to %s", PasteText: "Paste the address that the browser ended on, or the code that it shows:",
+	RemoveTitle: "Remove a login", RemoveText: "Remove the login of %s from this machine? Programs that use it have to sign in again.", RemoveButton: "Remove",
+
 	SignedIn: "Signed in to %s", SignedInBody: "As %s.",
 	SignInFailed: "Signing in to %s failed",
 	SignInNeeded: "%s needs you to sign in", SignInNeededBody: "The login of %s has ended: %s.",
@@ -91,6 +105,14 @@ var japanese = Words{
 	Works: "有効、残り%s", Lasts: "残り%s", Ends: "あと%sで終了", NoEnd: "期限なし", RenewsWhenUsed: "使用時に更新",
 	Expired: "期限切れ", NeedsLogin: "再サインインが必要", Retrying: "更新できません、%s後に再試行", Renewing: "更新中…",
 	PendingSave: "更新済み、キーチェーンへの保存待ち", Misconfigured: "プロバイダーがこのクライアントを拒否", ForeignHost: "別のマシンのログイン", LoginLocked: "キーチェーンがロック中",
+
+	WhyElsewhere: "別のプログラムが使用したため、プロバイダーが終了させました", WhyLost: "プロバイダーの応答が途中で失われました",
+	WhyStore: "キーチェーンから失われました", WhyAccount: "プロバイダーが別のアカウントで応答しました", WhyExpired: "期限が切れました",
+	WhyAsked: "プロバイダーが本人の操作を求めています", WhyRevoked: "プロバイダーが取り消しました",
+
+	AskTitle: "%s のログインを追加", AskText: "ここに貼り付けてください。このマシンのキーチェーンに保管されます。",
+	PasteTitle: "%s にサインイン", PasteText: "ブラウザーが最後に開いたアドレス、または表示されたコードを貼り付けてください:",
+	RemoveTitle: "ログインの削除", RemoveText: "%s のログインをこのマシンから削除しますか? 使用中のプログラムは再サインインが必要になります。", RemoveButton: "削除",
 
 	SignedIn: "%s にサインインしました", SignedInBody: "アカウント: %s",
 	SignInFailed: "%s へのサインインに失敗しました",

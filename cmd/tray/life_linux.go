@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+const (
+	// noFollow keeps the log from being written through a link.
+	noFollow = syscall.O_NOFOLLOW
+	busName  = "DBUS_SESSION_BUS_ADDRESS"
+	// busRest lies between two looks for a bus that is not there, at first and
+	// later; one that was lost is looked for until farewell: a session that has
+	// ended has no use for us, and the next one starts its own tray.
+	busRest, longestBusRest, farewell = time.Second, 15 * time.Second, 2 * time.Minute
+)
+
+// missingBus is the environment to start with where it names no session bus and
+// systemd's is there. The icon's library would start a bus of its own otherwise.
+func (p *program) missingBus() (environ []string, missing bool) {
+	path := fmt.Sprintf("/run/user/%d/bus", os.Getuid())
+	if _, err := os.Stat(path); err != nil || p.world.Getenv(busName) != "" {
+		return nil, false
+	}
+	return append(slices.DeleteFunc(slices.Clone(p.world.Environ), func(entry string) bool {
+		return strings.HasPrefix(entry, busName+"=")
+	}), busName+"=unix:path="+path), true
+}
+
+// begin replaces this process by a new one, of the file as it is now.
+func (p *program) begin(environ []string) error {
+	path := p.world.Self
+	if _, err := os.Stat(path); err != nil {
+		path = p.workerPath()
+	}
+	return syscall.Exec(path, append([]string{p.name}, p.args...), environ) //nolint:gosec // ourselves
+}
+
+// hasScreen reports whether an icon has a bus to be shown on. Where no panel
+// shows icons, it waits there for one.
+func (p *program) hasScreen() bool {
+	conn, err := p.bus(context.Background())
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// bus is a connection of our own.
+func (p *program) bus(ctx context.Context) (*dbus.Conn, error) {
+	address := p.world.Getenv(busName)
+	if address == "" {
+		return nil, dbus.ErrClosed
+	}
+	return dbus.Connect(address, dbus.WithContext(ctx))
+}
+
+// watchBus closes back when the session bus was lost, or was not there at first,
+// and is there now: neither the icon's library nor a host follows that. Where it
+// stays away after it was there, it calls quit.
+func (p *program) watchBus(ctx context.Context, quit func()) (back <-chan struct{}) {
+	came := make(chan struct{})
+	go func() { // ends with ctx
+		looking := ctx
+		if conn, err := p.bus(ctx); err == nil {
+			<-conn.Context().Done()
+			if ctx.Err() != nil {
+				return
+			}
+			p.world.Log.Warn("the session bus is gone; the icon comes back with it")
+			limited, stop := context.WithTimeout(ctx, farewell)
+			defer stop()
+			looking = limited
+		}
+		if p.awaitBus(looking) {
+			close(came)
+		}
+		quit()
+	}()
+	return came
+}
+
+func (p *program) awaitBus(ctx context.Context) bool {
+	for rest := busRest; ; rest = min(2*rest, longestBusRest) {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(rest):
+		}
+		if conn, err := p.bus(ctx); err == nil {
+			_ = conn.Close()
+			return true
+		}
+	}
+}
+
+// systemLocale is for systems that keep it elsewhere than in the environment.
+func systemLocale() string { return "" }

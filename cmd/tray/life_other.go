@@ -1,0 +1,20 @@
+//go:build !linux
+
+package main
+
+import "context"
+
+// noFollow has no meaning here.
+const noFollow = 0
+
+// missingBus: there is none here.
+func (*program) missingBus() (environ []string, missing bool) { return nil, false }
+
+// begin: nothing here ever asks for it.
+func (*program) begin([]string) error { return nil }
+
+// hasScreen: there is always one.
+func (*program) hasScreen() bool { return true }
+
+// watchBus: there is none to lose.
+func (*program) watchBus(context.Context, func()) (back <-chan struct{}) { return nil }

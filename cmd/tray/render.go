@@ -1,0 +1,196 @@
+package main
+
+import (
+	"runtime"
+	"slices"
+	"strings"
+
+	"fyne.io/systray"
+
+	"github.com/keytray/keytray/cmd/tray/icon"
+	"github.com/keytray/keytray/cmd/tray/view"
+)
+
+// screen draws a menu and an icon, and tells of clicks. It never removes an item
+// (systray panics on a click that comes at that moment): those that are not
+// needed are hidden, and shown again under other names. Only what changed is
+// drawn, so that a menu that is open does not flicker. All but show is for one
+// goroutine.
+type screen struct {
+	// clicked is told what a click asks for, as something to be called by the
+	// goroutine that draws.
+	clicked func(does func() view.Action)
+	root    list
+	icon    icon.State
+	tooltip string
+	drawn   bool
+}
+
+// list is a menu or a submenu: the items that were ever made in it, in the order
+// in which the system shows them.
+type list struct {
+	parent *systray.MenuItem
+	slots  []*slot
+}
+
+// slot is an item of the system's menu and what it shows now.
+type slot struct {
+	kind   view.Kind
+	item   *systray.MenuItem // nil for a separator
+	shown  view.Item
+	hidden bool
+	below  list
+}
+
+// show runs the icon's event loop until [screen.close], and must be called by
+// main's goroutine. Ready is called when the icon can be drawn; gone when the
+// loop ends, also when the system ends it.
+func (s *screen) show(ready, gone func()) {
+	systray.Run(ready, gone)
+}
+
+func (s *screen) close() { systray.Quit() }
+
+// face sets icon and title. It is called before show too: a host that asks
+// before the event loop is up would otherwise never learn them.
+func (s *screen) face(state icon.State, tooltip string) {
+	if s.drawn && s.icon == state && s.tooltip == tooltip {
+		return
+	}
+	if !s.drawn || s.icon != state {
+		systray.SetIcon(icon.Of(state, icon.Dark()))
+	}
+	if !s.drawn {
+		s.name()
+	}
+	systray.SetTooltip(tooltip)
+	s.icon, s.tooltip, s.drawn = state, tooltip, true
+}
+
+// name tells hosts who we are. On macOS a title is text beside the icon.
+func (s *screen) name() {
+	if runtime.GOOS != "darwin" {
+		systray.SetTitle("Keytray")
+	}
+}
+
+// draw makes the menu show items.
+func (s *screen) draw(items []view.Item) { s.drawIn(&s.root, items) }
+
+// drawIn puts each item into the next slot of its kind, and hides the slots in
+// between.
+func (s *screen) drawIn(l *list, items []view.Item) {
+	next := 0
+	for _, item := range items {
+		i := slices.IndexFunc(l.slots[next:], func(x *slot) bool { return x.kind == item.Kind })
+		if i < 0 {
+			i = len(l.slots) - next
+			l.slots = append(l.slots, s.make(l, item))
+		}
+		l.hide(next, next+i)
+		next += i
+		s.update(l.slots[next], item)
+		next++
+	}
+	l.hide(next, len(l.slots))
+}
+
+func (l *list) hide(from, to int) {
+	for _, x := range l.slots[from:to] {
+		x.hide()
+	}
+}
+
+// hide hides an item; a separator that is left over stays.
+func (x *slot) hide() {
+	if !x.hidden && x.item != nil {
+		x.item.Hide()
+		x.hidden = true
+	}
+}
+
+// make adds an item at the end of a menu.
+func (s *screen) make(l *list, item view.Item) *slot {
+	x := &slot{kind: item.Kind, shown: item}
+	label := escaped(item.Label)
+	switch {
+	case item.Kind == view.Separator && l.parent == nil:
+		systray.AddSeparator()
+		return x
+	case item.Kind == view.Separator:
+		l.parent.AddSeparator()
+		return x
+	case item.Kind == view.Check && l.parent == nil:
+		x.item = systray.AddMenuItemCheckbox(label, "", item.Checked)
+	case item.Kind == view.Check:
+		x.item = l.parent.AddSubMenuItemCheckbox(label, "", item.Checked)
+	case l.parent == nil:
+		x.item = systray.AddMenuItem(label, "")
+	default:
+		x.item = l.parent.AddSubMenuItem(label, "")
+	}
+	x.shown.Items = nil
+	x.shown.Disabled = false
+	x.below.parent = x.item
+	if x.kind != view.Submenu {
+		go s.listen(x) // for as long as the process lives, as the item does
+	}
+	return x
+}
+
+// listen hands on the clicks on an item. It does nothing else: systray drops a
+// click while nobody listens.
+func (s *screen) listen(x *slot) {
+	for range x.item.ClickedCh {
+		s.clicked(func() view.Action { return x.shown.Does })
+	}
+}
+
+// update draws what is new in an item.
+func (s *screen) update(x *slot, item view.Item) {
+	if x.item == nil {
+		return
+	}
+	if item.Hidden {
+		x.hide()
+		return
+	}
+	was := x.shown
+	x.shown = item
+	if was.Label != item.Label {
+		x.item.SetTitle(escaped(item.Label))
+	}
+	if was.Checked != item.Checked {
+		set(item.Checked, x.item.Check, x.item.Uncheck)
+	}
+	if was.Disabled != item.Disabled {
+		set(item.Disabled, x.item.Disable, x.item.Enable)
+	}
+	if x.kind == view.Submenu {
+		s.drawIn(&x.below, item.Items)
+	}
+	if x.hidden {
+		x.item.Show()
+		x.hidden = false
+	}
+}
+
+func set(on bool, yes, no func()) {
+	if on {
+		yes()
+	} else {
+		no()
+	}
+}
+
+// escaped keeps the system from taking a character for the mark of a mnemonic.
+func escaped(label string) string {
+	switch runtime.GOOS {
+	case "windows":
+		return strings.ReplaceAll(label, "&", "&&")
+	case "darwin":
+		return label
+	default:
+		return strings.ReplaceAll(label, "_", "__")
+	}
+}

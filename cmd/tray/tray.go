@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/keytray/keytray/cmd/setup"
+	"github.com/keytray/keytray/cmd/tray/view"
+	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/plain"
+	"github.com/keytray/keytray/provider"
+	"github.com/keytray/keytray/sink"
+)
+
+const (
+	// longestRest is how long the tray looks at nothing at all.
+	longestRest = time.Minute
+	// restoreRest lies between two comparisons of the files with the keychain.
+	restoreRest = 30 * time.Second
+	// probeRest lies between two looks at a keychain that was not usable.
+	probeRest = time.Minute
+	// tellRest is how long a notice that nobody could show waits for another try.
+	tellRest = 10 * time.Minute
+)
+
+// tray is the resident program. It holds no secret and opens neither the
+// keychain nor the network: whatever needs one of them is done by a worker, a
+// child process. One goroutine, that of [tray.run], owns all fields below posts;
+// others post it a function.
+type tray struct {
+	world  *setup.World
+	keeper *keeper.Keeper // of a store without a keychain
+	child  keeper.Child
+	words  *view.Words
+	log    *slog.Logger
+	shell  *shell
+	posts  chan func()
+
+	ctx     context.Context //nolint:containedctx // that of run, for the work that clicks start
+	flights sync.WaitGroup  // workers and what else must end before the tray does
+	files   *setup.Files
+	memory  *memory
+	state   view.State
+	waiting map[string]*waiting
+	buttons map[string]map[string]view.Action // by bubble and button
+	wake    chan struct{}                     // has the keeper look at the files; holds one
+	keeping func()                            // ends the keeping of tokens; nil while somebody else does it
+	// known are the logins seen so far; one that vanishes may have to be restored.
+	known map[sink.Ref]bool
+	// unheard is when a notice found nobody to show it.
+	unheard            map[string]time.Time
+	restored, probed   time.Time
+	restoring, probing bool
+	stale              bool // the files have to be read again
+	first              view.Notice
+}
+
+// post has f called by the tray's own goroutine.
+func (t *tray) post(f func()) { t.posts <- f }
+
+// run lives until ctx ends, and then until all work has: nothing new is started,
+// and what is at stake is finished or left to its worker. Drawn is called once
+// something is on the screen.
+func (t *tray) run(ctx context.Context, drawn func()) {
+	t.ctx = ctx
+	t.stale = true
+	t.show()
+	drawn()
+	t.restore()
+	t.tell(t.first)
+	rest := time.NewTimer(t.rest())
+	defer rest.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case f := <-t.posts:
+			f()
+		case e := <-t.files.Events():
+			t.changed(setup.TellsOfLogins(e), setup.TellsOfProviders(e))
+		case err := <-t.files.Errors():
+			t.log.Debug("watching the profile files", "err", err)
+			t.stale = true
+		case <-rest.C:
+			t.stale = true
+		}
+		t.show()
+		rest.Reset(t.rest())
+	}
+	t.drain()
+}
+
+// drain waits for the work that is under way.
+func (t *tray) drain() {
+	t.stopKeeping()
+	rested := make(chan struct{})
+	go func() { // ends with the work
+		t.flights.Wait()
+		close(rested)
+	}()
+	for {
+		select {
+		case f := <-t.posts:
+			f()
+		case <-rested:
+			return
+		}
+	}
+}
+
+func (t *tray) changed(logins, providers bool) {
+	if providers {
+		t.reload()
+	}
+	t.stale = t.stale || logins || providers
+}
+
+// reload reads the providers anew.
+func (t *tray) reload() {
+	root, err := t.world.Root()
+	if err != nil {
+		t.log.Warn("reading the providers", "err", err)
+		return
+	}
+	k, err := t.world.Keeper(root, noKeychain{})
+	if err != nil {
+		t.log.Warn("reading the providers", "err", err)
+		return
+	}
+	t.stopKeeping()
+	t.keeper.Providers = k.Providers
+	t.state.Services = services(k.Providers)
+	t.keep()
+}
+
+// services are the providers as the menu offers them.
+func services(c provider.Catalog) []view.Service {
+	var all []view.Service
+	for _, p := range c {
+		all = append(all, view.Service{ID: p.ID, Name: plain.Line(p.Name, 40), Browser: p.OAuth != nil, SetupToken: p.SetupToken != nil, APIKey: p.APIKey != nil})
+	}
+	return all
+}
+
+// rest is how long nothing can happen by itself.
+func (t *tray) rest() time.Duration {
+	rest := longestRest
+	if at := t.state.Changes(); !at.IsZero() {
+		rest = min(rest, time.Until(at))
+	}
+	return max(rest, time.Second)
+}
+
+// show reads what has changed, draws it, and tells of what is new.
+func (t *tray) show() {
+	t.state.Now = time.Now()
+	if t.stale {
+		t.read()
+		t.keep()
+		t.probe()
+	}
+	t.shell.draw(t.state)
+	t.notices()
+}
+
+// read reads the profile files.
+func (t *tray) read() {
+	t.stale = false
+	t.files.Follow()
+	var all []sink.Profile
+	var trouble error
+	complete := true
+	for _, agent := range t.keeper.Store.Agents() {
+		for p, err := range t.keeper.Store.Profiles(agent) {
+			if err != nil {
+				complete = false
+				if !errors.Is(err, sink.ErrMirrorMissing) {
+					trouble = errors.Join(trouble, err)
+				}
+				break
+			}
+			all = append(all, p)
+		}
+	}
+	poke(t.wake)
+	t.state.Profiles, t.state.First, t.state.Trouble = all, t.firsts(all), ""
+	if trouble != nil {
+		t.state.Trouble = setup.OneLine(trouble)
+	}
+	t.compare(complete)
+}
+
+// firsts are the logins that stand first in a stored order.
+func (t *tray) firsts(all []sink.Profile) map[sink.Ref]bool {
+	type group struct{ agent, provider string }
+	firsts := map[sink.Ref]bool{}
+	asked := map[group]bool{}
+	for _, p := range all {
+		g := group{p.Agent, p.Provider}
+		if asked[g] {
+			continue
+		}
+		asked[g] = true
+		if ids, err := t.keeper.Store.Order(p.Agent, p.Provider); err == nil && len(ids) > 0 {
+			firsts[sink.Ref{Agent: p.Agent, ID: ids[0]}] = true
+		}
+	}
+	return firsts
+}
+
+// compare notes which logins fail, and has the keychain asked about those that
+// are not in the files any more.
+func (t *tray) compare(complete bool) {
+	there := map[sink.Ref]bool{}
+	failing := map[sink.Ref]time.Time{}
+	for _, p := range t.state.Profiles {
+		there[p.Ref] = true
+		if p.State == sink.StateRetrying {
+			failing[p.Ref] = t.state.Now
+			if since := t.state.Failing[p.Ref]; !since.IsZero() {
+				failing[p.Ref] = since
+			}
+		}
+	}
+	t.state.Failing = failing
+	for ref := range t.known {
+		if !there[ref] {
+			t.shell.withdraw(view.Bubble(ref))
+			t.restore()
+			break
+		}
+	}
+	t.known = there
+	if complete && t.memory.told.Forget(t.state) {
+		t.remember()
+	}
+}
+
+// remember keeps the memory; a disk that does not take it is met again.
+func (t *tray) remember() {
+	if err := t.memory.keep(); err != nil {
+		t.log.Warn("the settings are kept in memory only", "err", err)
+	}
+}
+
+// notices tells of what needs a person, once.
+func (t *tray) notices() {
+	if t.memory.quiet {
+		return
+	}
+	about := map[string]bool{}
+	for _, n := range t.words.Notices(t.state) {
+		about[n.Bubble] = true
+		t.tell(n)
+	}
+	for bubble := range t.buttons {
+		if view.AboutLogin(bubble) && !about[bubble] {
+			delete(t.buttons, bubble)
+			t.shell.withdraw(bubble)
+		}
+	}
+}
+
+// tell gives a notice, unless the person was told of its cause before.
+func (t *tray) tell(n view.Notice) {
+	at, again := t.unheard[n.Cause]
+	switch {
+	case t.memory.quiet, n.Bubble == "", t.memory.told[n.Cause], again && time.Since(at) < tellRest:
+		return
+	case n.Cause != "":
+		t.memory.told[n.Cause] = true // before it is shown, so that it is not told twice
+	}
+	actions := map[string]view.Action{}
+	for _, b := range n.Buttons {
+		actions[buttonID(b)] = b.Does
+	}
+	t.buttons[n.Bubble] = actions
+	if !again {
+		t.log.Info("notice", "title", n.Title, "body", n.Body)
+	}
+	t.shell.tell(n, func(err error) { t.post(func() { t.told(n, err) }) })
+}
+
+// told remembers a notice that was shown; one that nobody could show is for
+// another time.
+func (t *tray) told(n view.Notice, err error) {
+	switch {
+	case n.Cause == "":
+	case err == nil:
+		delete(t.unheard, n.Cause)
+		t.remember()
+	default:
+		delete(t.memory.told, n.Cause)
+		t.unheard[n.Cause] = time.Now()
+	}
+	if err != nil {
+		t.log.Debug("a notice was not shown", "err", err)
+	}
+}
+
+// pressed does what a button of a bubble offers.
+func (t *tray) pressed(bubble, button string) {
+	t.do(t.buttons[bubble][button])
+}
+
+// poke leaves a message that need not be left twice.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
