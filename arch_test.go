@@ -143,7 +143,7 @@ var layers = []layer{
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},
 	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
 	{pkg: "keeper", uses: []string{"oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
-	{pkg: "notify", why: "says what it is told to"},
+	{pkg: "notify", uses: []string{"plain"}, why: "says what it is told to"},
 	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
 	{
 		pkg:  "cmd/tray",

@@ -22,7 +22,7 @@ func (*Bell) Send(ctx context.Context, n Notice) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
 	defer cancel()
 	err := exec.CommandContext(ctx, "/usr/bin/osascript", "-e", script, "notice", //nolint:gosec // texts, and a script that has none of them
-		oneLine(n.Title, titleLimit), clean(n.Body, bodyLimit)).Run()
+		oneLine(n.Title, titleLimit), lines(n.Body, bodyLimit)).Run()
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

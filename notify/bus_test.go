@@ -155,7 +155,7 @@ func TestTextIsText(t *testing.T) {
 			if got, want := call[3], "<i>Sign-in</i> &amp;[31m needed"; got != want {
 				t.Errorf("title %q, want %q", got, want)
 			}
-			want := "&lt;b&gt;Bold&lt;/b&gt; &amp; &lt;img src=\"x\"&gt;�\n&lt;a href='https://example.org'&gt;&amp;lt;linkx"
+			want := "&lt;b&gt;Bold&lt;/b&gt; &amp; &lt;img src=\"x\"&gt;\n&lt;a href='https://example.org'&gt;&amp;lt;linkx"
 			if got := call[4].(string); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "x…") {
 				t.Errorf("body %q, want %q…", got, want)
 			}

@@ -197,7 +197,7 @@ func (l *link) actions(opts Options, n Notice) (words []string, meaning map[stri
 var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 func (l *link) body(n Notice) string {
-	body := clean(n.Body, bodyLimit)
+	body := lines(n.Body, bodyLimit)
 	if slices.Contains(l.can, "body-markup") {
 		return escaper.Replace(body)
 	}

@@ -20,7 +20,8 @@ import (
 	"errors"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/keytray/keytray/plain"
 )
 
 // ErrNoServer means that nobody is there who shows notifications.
@@ -91,24 +92,20 @@ const (
 	labelLimit = 40
 )
 
-// oneLine makes s printable and at most limit characters long.
+// oneLine makes s fit to be shown on one line, at most limit characters long.
 func oneLine(s string, limit int) string {
-	return strings.ReplaceAll(clean(s, limit), "\n", " ")
+	return plain.Line(strings.Join(strings.Fields(s), " "), limit)
 }
 
-// clean drops what could play tricks on whoever shows s, but keeps its lines.
-func clean(s string, limit int) string {
-	kept := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || unicode.IsGraphic(r):
-			return r
-		case r == '\t' || r == '\r':
-			return ' '
-		}
-		return -1
-	}, s)))
-	if len(kept) > limit {
-		kept = append(kept[:limit-1], '…')
+// lines is oneLine for some lines, at most limit characters all together.
+func lines(s string, limit int) string {
+	var kept []string
+	for line := range strings.Lines(strings.TrimSpace(s)) {
+		kept = append(kept, oneLine(line, limit))
 	}
-	return string(kept)
+	all := []rune(strings.Join(kept, "\n"))
+	if len(all) > limit {
+		all = append(all[:limit-1], '…')
+	}
+	return string(all)
 }

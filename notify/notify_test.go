@@ -8,23 +8,24 @@ import (
 	"unicode"
 )
 
-func TestOneLineAndClean(t *testing.T) {
+func TestOneLineAndLines(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, lines, line string }{
 		{"", "", ""},
 		{"Sign-in needed", "Sign-in needed", "Sign-in needed"},
 		{" \n padded\t\n", "padded", "padded"},
 		{"two\nlines", "two\nlines", "two lines"},
-		{"tab\tand\r\nreturn", "tab and \nreturn", "tab and  return"},
-		{"a\x00b\x1b[31mc\u0085d", "ab[31mcd", "ab[31mcd"},
-		{"alice\u202egro.elpmaxe\u2066\u200f\ufeff", "alicegro.elpmaxe", "alicegro.elpmaxe"},
-		{"\xff\xfe", "��", "��"},
+		{"tab\tand\r\n\nreturn", "tab and\n\nreturn", "tab and return"},
+		{"a\x00b\x1b[31mc", "ab[31mc", "ab[31mc"},
+		{"alice\u202egro.elpmaxe\u2066\n\u200f\ufeff", "alicegro.elpmaxe\n", "alicegro.elpmaxe"},
 		{"<b>&amp;", "<b>&amp;", "<b>&amp;"},
-		{"Österreich, twenty ch", "Österreich, twenty …", "Österreich, twenty …"},
+		{"Österreich, twenty ch", "Österreich, twenty…", "Österreich, twenty…"},
 		{"Österreich, twenty c", "Österreich, twenty c", "Österreich, twenty c"},
+		{"ten and\nten and more\nmore", "ten and\nten and mor…", "ten and ten and mor…"},
+		{"exactly twenty chars\nmore", "exactly twenty char…", "exactly twenty char…"},
 	} {
-		if got := clean(c.text, 20); got != c.lines {
-			t.Errorf("clean(%q) = %q, want %q", c.text, got, c.lines)
+		if got := lines(c.text, 20); got != c.lines {
+			t.Errorf("lines(%q) = %q, want %q", c.text, got, c.lines)
 		}
 		if got := oneLine(c.text, 20); got != c.line {
 			t.Errorf("oneLine(%q) = %q, want %q", c.text, got, c.line)
@@ -32,18 +33,18 @@ func TestOneLineAndClean(t *testing.T) {
 	}
 }
 
-func FuzzClean(f *testing.F) {
-	for _, s := range []string{"", "a\nb", "\u202e\x00\xff", strings.Repeat("é", 50), "\t \n"} {
+func FuzzLines(f *testing.F) {
+	for _, s := range []string{"", "a\nb", "\u202e\x00\xff", strings.Repeat("é\n", 50), "\t \n"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := clean(s, 20)
+		got := lines(s, 20)
 		if n := len([]rune(got)); n > 20 {
-			t.Errorf("clean(%q) has %d characters", s, n)
+			t.Errorf("lines(%q) has %d characters", s, n)
 		}
 		for _, r := range got {
 			if r != '\n' && (!unicode.IsGraphic(r) || unicode.Is(unicode.Cf, r)) {
-				t.Errorf("clean(%q) has %U", s, r)
+				t.Errorf("lines(%q) has %U", s, r)
 			}
 		}
 		if strings.Contains(oneLine(s, 20), "\n") {
@@ -95,7 +96,7 @@ func FuzzToast(f *testing.F) {
 		if err := xml.Unmarshal([]byte(text), &got); err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		if texts := got.Template.Texts; len(texts) != 2 || texts[0] != oneLine(title, titleLimit) || texts[1] != clean(body, bodyLimit) {
+		if texts := got.Template.Texts; len(texts) != 2 || texts[0] != oneLine(title, titleLimit) || texts[1] != lines(body, bodyLimit) {
 			t.Errorf("texts %q", texts)
 		}
 		if action == "" {

@@ -40,7 +40,7 @@ func toastXML(n Notice) (string, error) {
 	t := toast{
 		Activation: "foreground",
 		Launch:     toastArguments(n.Cause, n.Click),
-		Template:   toastTexts{"ToastGeneric", []string{oneLine(n.Title, titleLimit), clean(n.Body, bodyLimit)}},
+		Template:   toastTexts{"ToastGeneric", []string{oneLine(n.Title, titleLimit), lines(n.Body, bodyLimit)}},
 		Audio:      toastAudio{Silent: true},
 	}
 	var buttons []toastAction
