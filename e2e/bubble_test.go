@@ -242,17 +242,23 @@ func (d *desktop) buttonAt(b bubble, key string) image.Point {
 	if _, err := fmt.Sscanf(geometry, "WINDOW="+windows[i]+"\nX=%d\nY=%d\nWIDTH=%d\nHEIGHT=%d", &x, &y, &width, &height); err != nil {
 		d.t.Fatalf("reading the place of a window: %v\n%s", err, geometry)
 	}
+	var keys []string // of what is drawn: not of what has no label
+	for pair := range slices.Chunk(b.actions, 2) {
+		if pair[1] != "" {
+			keys = append(keys, pair[0])
+		}
+	}
 	var buttons []image.Rectangle
 	look := d.still(image.Rect(x, y, x+width, y+height))
-	for line := look.Max.Y - 1; line > look.Min.Y && len(buttons) != len(b.actions)/2; line-- {
+	for line := look.Max.Y - 1; line > look.Min.Y && len(buttons) != len(keys); line-- {
 		buttons = boxes(look, line)
 	}
 	for n, button := range buttons {
-		if b.actions[2*n] == key {
+		if keys[n] == key {
 			return middle(button)
 		}
 	}
-	d.t.Fatalf("the bubble shows no row of %d buttons", len(b.actions)/2)
+	d.t.Fatalf("the bubble shows no row of %d buttons", len(keys))
 	return image.Point{}
 }
 

@@ -127,6 +127,8 @@ func TestWithoutADesktop(t *testing.T) {
 	d := newDesktop(t, r)
 	r.login("alice")
 	r.srv.revoke()
+	d.panel()
+	d.killPanel()
 	tr := d.keytrayTray() // no panel yet
 	tr.choose("✓ Rig", "✓ alice", "Refresh now")
 	tr.awaitItem("⚠ Rig", "⚠ alice@example.org – sign in again")

@@ -231,6 +231,11 @@ func (p *program) newTray(k *keeper.Keeper, words *view.Words, own string, file 
 		}),
 	}
 	t.settings()
+	if t.state.Settings.Autostart { // the program may lie elsewhere than it did
+		if err := t.shell.autostart.Set(true); err != nil {
+			p.world.Log.Warn("the entry that starts the tray at login could not be mended", "err", err)
+		}
+	}
 	return t, nil
 }
 

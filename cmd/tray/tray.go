@@ -53,6 +53,7 @@ type tray struct {
 	// unheard is when a notice found nobody to show it.
 	unheard            map[string]time.Time
 	restored, probed   time.Time
+	vanished           bool
 	restoring, probing bool
 	stale              bool // the files have to be read again
 	first              view.Notice
@@ -160,6 +161,9 @@ func (t *tray) show() {
 		t.read()
 		t.keep()
 		t.probe()
+		if t.vanished {
+			t.restore()
+		}
 	}
 	t.shell.draw(t.state)
 	t.notices()
@@ -228,8 +232,7 @@ func (t *tray) compare(complete bool) {
 	for ref := range t.known {
 		if !there[ref] {
 			t.shell.withdraw(view.Bubble(ref))
-			t.restore()
-			break
+			t.vanished = true
 		}
 	}
 	t.known = there

@@ -342,7 +342,7 @@ func (t *tray) restore() {
 	if t.restoring || time.Since(t.restored) < restoreRest {
 		return
 	}
-	t.restoring, t.restored = true, time.Now()
+	t.restoring, t.restored, t.vanished = true, time.Now(), false
 	t.fly(keeper.Request{Do: "restore"}, nil, nil, func(err error) {
 		t.restoring = false
 		t.met(err)
