@@ -30,6 +30,7 @@ func (j *job) login(ctx context.Context, k *Keeper, r Request) (sink.Profile, er
 			e := Event{Event: "url", URL: url}
 			if why != nil {
 				e.Manual = why.Error()
+				j.setManual(e.Manual)
 			}
 			j.tell(e)
 			return nil
@@ -57,7 +58,7 @@ func (j *job) askWhilst(ctx context.Context, say Say, to chan<- secret.Text) {
 		case <-ctx.Done():
 			return
 		}
-		text, err := j.w.Desk.Ask(ctx, say.Title, say.Text)
+		text, err := j.w.Desk.Ask(ctx, say.Title, j.withManual(say.Text))
 		j.mu.Lock()
 		j.pasting = false
 		j.mu.Unlock()
@@ -74,6 +75,23 @@ func (j *job) askWhilst(ctx context.Context, say Say, to chan<- secret.Text) {
 			return
 		}
 	}
+}
+
+// setManual notes why the browser cannot come back by itself.
+func (j *job) setManual(why string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.manual = why
+}
+
+// withManual puts that, if it is so, before a text.
+func (j *job) withManual(text string) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.manual == "" {
+		return text
+	}
+	return j.manual + ".\n" + text
 }
 
 // add asks for a secret until it is a good one.

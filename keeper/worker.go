@@ -244,9 +244,10 @@ type job struct {
 
 	mu      sync.Mutex // guards all below
 	out     io.Writer
-	sent    bool // and so the process must not end before it is done
-	over    bool // nothing may be sent any more
-	pasting bool // a dialog for it is open, or will be
+	sent    bool   // and so the process must not end before it is done
+	over    bool   // nothing may be sent any more
+	pasting bool   // a dialog for it is open, or will be
+	manual  string // why the browser cannot come back by itself
 }
 
 // tell writes an event. One that nobody reads is no reason to stop.

@@ -228,7 +228,10 @@ func (w *Words) ways(s State, v Service, browser string) []Item {
 	add := func(label string, verb Verb) {
 		items = append(items, Item{Label: label, Does: Action{Verb: verb, Service: v.ID}})
 	}
-	if s.waits(v.ID) {
+	if x, ok := s.waits(v.ID); ok {
+		if x.Manual != "" {
+			items = append(items, still(w.marked(w.MarkNeedsYou, x.Manual)))
+		}
 		add(w.PageAgain, DoPage)
 		add(w.PasteURL, DoPaste)
 		add(w.CancelSignIn, DoCancel)
@@ -246,13 +249,13 @@ func (w *Words) ways(s State, v Service, browser string) []Item {
 	return items
 }
 
-func (s State) waits(service string) bool {
+func (s State) waits(service string) (Wait, bool) {
 	for _, x := range s.Waiting {
 		if x.Service == service {
-			return true
+			return x, true
 		}
 	}
-	return false
+	return Wait{}, false
 }
 
 // signIn offers the providers: a line each for those with one way, a submenu for
@@ -269,7 +272,7 @@ func (w *Words) signIn(s State) []Item {
 			}
 			item.Items = append(item.Items, ways[0])
 		case len(ways) > 1:
-			if v.Browser && !s.waits(v.ID) {
+			if ways[0].Does.Verb == DoLogin {
 				ways[0].Label = w.SignIn
 			}
 			item.Items = append(item.Items, Item{Kind: Submenu, Label: plain.Line(v.Name, labelLimit), Items: ways})
