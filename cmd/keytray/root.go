@@ -87,7 +87,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 func (a *app) modelsCommand() *cobra.Command {
 	models := &cobra.Command{Use: "models", Short: "The same commands under OpenClaw's names", Args: usage(cobra.NoArgs), RunE: help}
 	auth := &cobra.Command{Use: "auth", Short: "Sign in", Args: usage(cobra.NoArgs), RunE: help}
-	auth.AddCommand(a.authLoginCommand())
+	auth.AddCommand(a.authLoginCommand(), a.setupTokenCommand(), a.pasteTokenCommand(), a.pasteAPIKeyCommand())
 	models.AddCommand(auth, a.statusCommand())
 	return models
 }
