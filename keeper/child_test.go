@@ -78,6 +78,7 @@ func TestAHungChildIsKilledOnlyWhereNothingIsAtStake(t *testing.T) {
 		{"a sign-in that has its tokens", "started url received", keeper.ErrLeft},
 		{"journalled", "started sending journalled", keeper.ErrHung},
 		{"committed", "started sending committed", keeper.ErrHung},
+		{"after a dialog", "asking wait answered", keeper.ErrHung},
 		{"sending again", "started sending journalled sending", keeper.ErrLeft},
 		{"sending after the limit", "started wait sending", keeper.ErrLeft},
 	} {
@@ -109,6 +110,17 @@ func TestAHungChildIsKilledOnlyWhereNothingIsAtStake(t *testing.T) {
 				t.Errorf("it is in session %d, want one of its own", sid)
 			}
 		})
+	}
+}
+
+// A dialog waits for a person beyond the limit, and nobody hurries them.
+func TestAChildThatAsksIsNotHurried(t *testing.T) {
+	t.Parallel()
+	child := script(t, `read request; exec 3<&0; echo '{"event":"asking"}'
+		(read line <&3; echo '{"event":"error","code":"hurried","message":"hurried"}'; kill $$) &
+		sleep 1; echo '{"event":"answered"}'; kill $!; `+saysDone)
+	if err := child.Do(t.Context(), keeper.Request{Do: "add"}, nil, nil); err != nil {
+		t.Errorf("Do = %v", err)
 	}
 }
 

@@ -23,6 +23,9 @@ var errNo = errors.New("they said no")
 // person sits at a desk, enters the answers one after the other, and then keeps
 // every dialog waiting.
 type person struct {
+	// hold, where there is one, keeps each answer back until it is closed.
+	hold chan struct{}
+
 	mu        sync.Mutex // guards all below
 	answers   []string
 	refuses   bool
@@ -41,6 +44,9 @@ func (p *person) Ask(ctx context.Context, title, text string) (secret.Text, erro
 		answer := p.answers[0]
 		p.answers = p.answers[1:]
 		p.mu.Unlock()
+		if p.hold != nil {
+			<-p.hold
+		}
 		return secret.New(answer), nil
 	}
 	p.mu.Unlock()
@@ -190,27 +196,35 @@ func TestALoginIsPastedInADialog(t *testing.T) {
 func TestASecondPasteWhileADialogIsOpenDoesNothing(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, oauthtest.Options{})
-	p := &person{}
+	p := &person{answers: []string{"https://elsewhere.example/?code=x&state=y"}, hold: make(chan struct{})}
 	in, commands := io.Pipe()
 	say := func(line string) { _, _ = io.WriteString(commands, line+"\n") }
 	go say(`{"do":"login","provider":"` + d.server.Provider().ID + `"}`)
+	refusals := 0
 	events, _, err := d.serveWith(t.Context(), p, in, func(e keeper.Event) {
-		if e.Event == "url" {
+		switch e.Event {
+		case "url":
 			go func() {
-				for range 5 {
-					say(`{"cmd":"paste"}`)
-				}
+				say(`{"cmd":"paste"}`)
 				for len(p.seen()) == 0 { // the dialog opens in its own time
 					time.Sleep(time.Millisecond)
 				}
 				for range 5 {
 					say(`{"cmd":"paste"}`)
 				}
-				say(`{"cmd":"cancel"}`)
+				say(`{"cmd":"mark"}`) // is refused when all before it has been followed
 			}()
+		case "refused":
+			refusals++
+			switch refusals {
+			case 1:
+				close(p.hold)
+			case 2: // the paste; another dialog would open now
+				time.AfterFunc(200*time.Millisecond, func() { say(`{"cmd":"cancel"}`) })
+			}
 		}
 	})
-	if !errors.Is(err, context.Canceled) || names(events) != "started url error" || len(p.seen()) != 1 {
+	if !errors.Is(err, context.Canceled) || names(events) != "started url refused refused error" || len(p.seen()) != 1 {
 		t.Errorf("%s, %v, %d dialogs", names(events), err, len(p.seen()))
 	}
 }

@@ -50,8 +50,9 @@ func TestCheckPasted(t *testing.T) {
 			t.Errorf("%s: %q, %d days, %q; want %q, %d, %q", c.name, good, days, problem, c.good, c.days, c.problem)
 		}
 	}
-	if _, _, err := checkPasted("", SetupToken, anthropic); err.(*PasteError).Hint != "run `claude setup-token` and paste what it prints" {
-		t.Errorf("hint of %v", err)
+	_, _, err := checkPasted("", SetupToken, anthropic)
+	if e, ok := errors.AsType[*PasteError](err); !ok || e.Hint != "run `claude setup-token` and paste what it prints" {
+		t.Errorf("%+v has another hint", e)
 	}
 }
 
