@@ -211,6 +211,7 @@ func TestATokenThatDiesIsToldOnce(t *testing.T) {
 	d := newDesktop(t, r)
 	d.panel()
 	d.notifications(dunst)
+	r.login("alice") // of another provider, which is no reason to tell of anything
 	got := r.start(strings.NewReader("sk-ant-oat01-"+strings.Repeat("x", 90)+"\n"), "models", "auth", "paste-token", "--provider", "anthropic", "--expires-in", "48h").wait()
 	if got.code != 0 {
 		t.Fatalf("paste-token: exit %d\n%s", got.code, got.stderr)
