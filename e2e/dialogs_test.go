@@ -141,3 +141,33 @@ func TestABusyPortIsNamed(t *testing.T) {
 		t.Error("that login has no token of the server's")
 	}
 }
+
+// TestMenuOfSeveralAccounts is the picture of README: two accounts of one
+// provider, one of which needs its person, and a token that ends soon.
+func TestMenuOfSeveralAccounts(t *testing.T) {
+	t.Parallel()
+	need(t, "Xvfb", "xdotool", "xfce4-panel")
+	r := newRig(t)
+	d := newDesktop(t, r)
+	d.panel()
+	r.write(r.root+"/providers/rig.json", strings.Replace(r.srv.providerFile(), `"Rig"`, `"Acme AI"`, 1))
+	r.login("ada")
+	r.login("work")
+	r.srv.revoke() // that of work
+	r.run("refresh", "rig:work@example.org")
+	got := r.start(strings.NewReader("sk-ant-oat01-"+strings.Repeat("x", 90)+"\n"), "models", "auth", "setup-token").wait()
+	if got.code != 0 {
+		t.Fatalf("setup-token: exit %d\n%s", got.code, got.stderr)
+	}
+	tr := d.keytrayTray()
+	tr.awaitItem("⚠ Acme AI", "✓ ada@example.org – works")
+	tr.awaitItem("⚠ Acme AI", "⚠ work@example.org – sign in again")
+	tr.awaitItem("✓ Anthropic", "✓ default – 364 d left")
+	d.mouseOpenMenu()
+	for _, k := range []string{"Down", "Right", "Right"} {
+		d.key(k)
+	}
+	d.still(wholeScreen)
+	d.screenshot("accounts")
+	tr.quit(syscall.SIGTERM)
+}

@@ -156,7 +156,12 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatalf("starting the private session: %v", err)
 	}
-	t.Cleanup(func() { bus.Close() })
+	t.Cleanup(func() {
+		if end := bus.KeyringEnd(); t.Failed() && end != "" {
+			t.Log(end)
+		}
+		bus.Close()
+	})
 	r.bus = bus
 	r.env = slices.Concat([]string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}, bus.Env(), []string{
 		"HOME=" + r.home,

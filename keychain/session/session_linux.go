@@ -235,6 +235,21 @@ func (s *Session) BusPID() int { return s.bus.PID() }
 // KeyringPID is the process of the keyring daemon.
 func (s *Session) KeyringPID() int { return s.keyring.PID() }
 
+// KeyringEnd tells how the keyring daemon ended and what it said last, if it has
+// ended by itself; empty if it has not. It is for tests that have failed.
+func (s *Session) KeyringEnd() string {
+	if s.keyring == nil {
+		return ""
+	}
+	select {
+	case <-s.keyring.Done():
+	default:
+		return ""
+	}
+	said, _ := os.ReadFile(filepath.Join(s.dir, "keyring.log"))
+	return fmt.Sprintf("%s ended: %v\n%s", keyringName, s.keyring.Wait(), said[max(len(said)-2000, 0):])
+}
+
 // Close ends the programs and waits for them; a second call does nothing. Files stay in the directory given
 // to [Start].
 func (s *Session) Close() error {
