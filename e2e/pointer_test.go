@@ -78,9 +78,9 @@ func (d *desktop) closeMenu(before *picture) {
 	d.t.Fatal("the menu does not close")
 }
 
-// mouseClickItem opens the menu with the mouse and chooses an item with the
-// keys: where the arrows stop can be told from the menu, where an item is drawn
-// cannot. The item is named as in [tray.click]. On a slow machine the panel may
+// mouseClickItem opens the menu with the mouse, and clicks an item with it that
+// is found with the keys: where the arrows stop can be told from the menu, and
+// where that is drawn from its colour. The item is named as in [tray.click]. On a slow machine the panel may
 // not know the submenu yet; then the menu is opened again.
 func (d *desktop) mouseClickItem(tr *tray, path string) {
 	d.t.Helper()
@@ -94,15 +94,38 @@ func (d *desktop) mouseClickItem(tr *tray, path string) {
 	for range 5 {
 		d.mouseOpenMenu()
 		if !slices.ContainsFunc(keys[:last], stuck) {
-			d.key(keys[last])
-			return
+			look := d.still(belowPanel)
+			if !stuck(keys[last]) {
+				d.still(belowPanel)
+				d.mouseClick(middle(d.selected(d.changed(look))))
+				return
+			}
 		}
 		d.closeMenu(before)
 	}
 	d.t.Fatalf("the menu of the panel has no %q", path)
 }
 
-// keys are the keys that choose an item in an open menu of GTK's. The arrows
+// selected is the line of a menu that the keys have selected, within a part of
+// the screen.
+func (d *desktop) selected(part image.Rectangle) (line image.Rectangle) {
+	d.t.Helper()
+	blue := [3]byte{0xe4, 0x84, 0x35} // GTK's own theme, as bytes lie in a picture
+	look := d.snap(part)
+	for y := look.Min.Y; y < look.Max.Y; y++ {
+		for x := look.Min.X; x < look.Max.X; x++ {
+			if p := look.at(x, y); [3]byte(p[:3]) == blue {
+				line = line.Union(image.Rect(x, y, x+1, y+1))
+			}
+		}
+	}
+	if line.Empty() {
+		d.t.Fatalf("nothing is selected in %v", part)
+	}
+	return line
+}
+
+// keys are the keys that reach an item in an open menu of GTK's. The arrows
 // pass over what cannot be chosen, and → selects the first item.
 func (m item) keys(path string) []string {
 	n := 0
@@ -117,10 +140,10 @@ func (m item) keys(path string) []string {
 		}
 		down := repeat("Down", n)
 		if rest == "" {
-			return append(down, "Return")
+			return down
 		}
 		if inner := c.keys(rest); inner != nil {
-			return append(append(down, "Right"), inner[1:]...)
+			return append(append(down, "Right"), inner[1:]...) // → selects the first
 		}
 	}
 	return nil
