@@ -40,6 +40,11 @@ func newDesktop(t *testing.T, r *rig) *desktop {
 	t.Helper()
 	need(t, "Xvfb", "xdotool")
 	r.startDisplay()
+	t.Cleanup(func() {
+		if t.Failed() {
+			r.screenshot("failed")
+		}
+	})
 	r.writeAll(map[string]string{
 		".config/gtk-3.0/settings.ini": "[Settings]\ngtk-enable-animations=0\n", // what has been drawn is what is meant
 		panelFile:                      panelSettings,

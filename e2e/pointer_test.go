@@ -97,13 +97,28 @@ func (d *desktop) mouseClickItem(tr *tray, path string) {
 			look := d.still(belowPanel)
 			if !stuck(keys[last]) {
 				d.still(belowPanel)
-				d.mouseClick(middle(d.selected(d.changed(look))))
-				return
+				if d.clickLine(d.selected(d.changed(look))) {
+					return
+				}
 			}
 		}
 		d.closeMenu(before)
 	}
 	d.t.Fatalf("the menu of the panel has no %q", path)
+}
+
+// clickLine clicks a line of a menu, and reports whether the menu took it.
+func (d *desktop) clickLine(line image.Rectangle) (taken bool) {
+	d.t.Helper()
+	d.mouseMove(middle(line))
+	look := d.still(line)
+	d.xdotool("click", "1")
+	for began := time.Now(); time.Since(began) < 3*time.Second; pass(d.t, 20*time.Millisecond) {
+		if !d.changed(look).Empty() {
+			return true
+		}
+	}
+	return false
 }
 
 // selected is the line of a menu that the keys have selected, within a part of
