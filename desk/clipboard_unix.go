@@ -3,11 +3,9 @@
 package desk
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/keytray/keytray/secret"
@@ -21,61 +19,15 @@ import (
 // Programs that remember what was copied are told that it is a secret
 // (x-kde-passwordManagerHint), which most of them heed.
 func (d Desk) Copy(ctx context.Context, text secret.Text, during time.Duration, held func()) error {
-	sensitive, installed := false, false
+	err := errors.New("neither WAYLAND_DISPLAY nor DISPLAY is set")
 	if d.wayland() != "" {
-		sensitive, installed = d.wlCopy(ctx)
+		err = d.copyWayland(ctx, text, during, held)
 	}
-	switch {
-	case sensitive:
-		return d.copyWayland(ctx, text, during, held, "--sensitive")
-	case d.getenv("DISPLAY") != "":
-		return d.copyX(ctx, text, during, held)
-	case installed:
-		return d.copyWayland(ctx, text, during, held)
-	default:
-		return fmt.Errorf("%w: neither DISPLAY, nor WAYLAND_DISPLAY and wl-copy", ErrNoClipboard)
+	if d.getenv("DISPLAY") != "" && (d.wayland() == "" || errors.Is(err, errNoDataControl)) {
+		err = d.copyX(ctx, text, during, held)
 	}
-}
-
-// wlCopy reports whether wl-copy is there, and whether it is of version 2.3,
-// which can say that the text is a secret.
-func (d Desk) wlCopy(ctx context.Context) (sensitive, installed bool) {
-	cmd := exec.CommandContext(ctx, "wl-copy", "--help")
-	cmd.Env, cmd.WaitDelay = d.Environ, time.Second
-	out, err := cmd.Output()
-	return bytes.Contains(out, []byte("--sensitive")), err == nil
-}
-
-// copyWayland lets wl-copy own the clipboard. It ends when another program takes
-// it; killed, it gives it up.
-func (d Desk) copyWayland(ctx context.Context, text secret.Text, during time.Duration, held func(), options ...string) error {
-	limited, cancel := context.WithTimeout(ctx, during)
-	defer cancel()
-	cmd := exec.CommandContext(limited, "wl-copy", append([]string{"--foreground", "--type", "text/plain"}, options...)...) //nolint:gosec // our own words
-	cmd.Env, cmd.WaitDelay = d.Environ, time.Second
-	cmd.Stdin = &told{r: strings.NewReader(text.Reveal()), end: held}
-	err := cmd.Run()
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case limited.Err() != nil || err == nil:
-		return nil
-	default:
-		return fmt.Errorf("%w: wl-copy: %w", ErrNoClipboard, err)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %w", ErrNoClipboard, err)
 	}
-}
-
-// told calls end when all of r was read.
-type told struct {
-	r   *strings.Reader
-	end func()
-}
-
-func (t *told) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
-	if err != nil && t.end != nil {
-		t.end()
-		t.end = nil
-	}
-	return n, err
+	return err
 }

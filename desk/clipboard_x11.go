@@ -39,16 +39,16 @@ func (d Desk) connectX() (*xgb.Conn, error) {
 // connection.
 func (d Desk) copyX(ctx context.Context, text secret.Text, during time.Duration, held func()) error {
 	if len(text.Reveal()) > selectionLimit {
-		return fmt.Errorf("%w: the text is too long for it", ErrNoClipboard)
+		return errors.New("the text is too long for it")
 	}
 	c, err := d.connectX()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNoClipboard, err)
+		return err
 	}
 	defer c.Close()
 	s, err := newSelection(c, text)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNoClipboard, err)
+		return err
 	}
 	events := make(chan xgb.Event)
 	gone := make(chan struct{})
@@ -56,7 +56,7 @@ func (d Desk) copyX(ctx context.Context, text secret.Text, during time.Duration,
 	go receive(c, events, gone) // ends with the connection
 	since, err := s.own(ctx, events)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNoClipboard, err)
+		return err
 	}
 	held()
 	timer := time.NewTimer(during)
@@ -65,7 +65,7 @@ func (d Desk) copyX(ctx context.Context, text secret.Text, during time.Duration,
 		select {
 		case e, ok := <-events:
 			if !ok {
-				return fmt.Errorf("%w: %w", ErrNoClipboard, errGone)
+				return errGone
 			}
 			switch e := e.(type) {
 			case xproto.SelectionRequestEvent:
@@ -127,7 +127,7 @@ func newSelection(c *xgb.Conn, text secret.Text) (*selection, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := map[string]*xproto.Atom{"CLIPBOARD": &s.clipboard, "TARGETS": &s.targets, "TIMESTAMP": &s.timestamp, "x-kde-passwordManagerHint": &s.hint}
+	names := map[string]*xproto.Atom{"CLIPBOARD": &s.clipboard, "TARGETS": &s.targets, "TIMESTAMP": &s.timestamp, hint: &s.hint}
 	s.texts = make([]xproto.Atom, 5)
 	for i, name := range []string{"UTF8_STRING", "text/plain;charset=utf-8", "text/plain", "STRING", "TEXT"} {
 		names[name] = &s.texts[i]

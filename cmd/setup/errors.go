@@ -76,7 +76,7 @@ func Explain(err error) (code int, hint string) {
 		{keeper.ErrNoBrowserLogin, ExitUsage, "paste a secret of it: `keytray models auth setup-token`, `paste-token` or `paste-api-key`, with --provider"},
 		{keeper.ErrCannotPaste, ExitUsage, "`keytray models auth paste-token` and `paste-api-key` take what any provider issues"},
 		{desk.ErrNoDialog, ExitFailed, "install zenity or kdialog, or run the command in a terminal: `keytray --help`"},
-		{desk.ErrNoClipboard, ExitFailed, "on Wayland, install wl-clipboard; `keytray token --show` in a terminal shows the token"},
+		{desk.ErrNoClipboard, ExitFailed, "`keytray token --show` in a terminal shows the token"},
 		{keeper.ErrUnknownProvider, ExitUsage, "known ones are built in or lie in providers/*.json of the state folder"},
 		{keeper.ErrPinned, ExitFailed, "if the change is right, sign in again: `keytray login PROVIDER`"},
 		{keeper.ErrMisconfigured, ExitFailed, "check the provider's client id and endpoints"},
