@@ -41,29 +41,54 @@ func newScreen(t *testing.T) *screen {
 	if testing.Short() {
 		t.Skip("starts an X server")
 	}
-	xvfb := find(t, "xvfb", "Xvfb")
+	find(t, "xvfb", "Xvfb")
 	find(t, "xdotool", "xdotool")
+	return &screen{t, startDisplay(t)}
+}
+
+// startDisplay starts an X server that nobody sees on a display number of its own:
+// servers that look for a free one at the same moment take each other's sockets.
+func startDisplay(t *testing.T) (display string) {
+	t.Helper()
+	for n := 700; n < 700+100; n++ {
+		lock, err := os.OpenFile(fmt.Sprintf("/tmp/.keytray-display-%d", n), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			continue
+		}
+		ok := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && tryDisplay(t, n, lock)
+		lock.Close() // Xvfb has it too
+		if ok {
+			return fmt.Sprintf(":%d", n)
+		}
+	}
+	t.Fatal("starting Xvfb: no display is free, or it does not start")
+	return ""
+}
+
+func tryDisplay(t *testing.T, n int, lock *os.File) bool {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := exec.Command(xvfb, "-displayfd", "3", "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset", "-ac")
-	cmd.ExtraFiles = []*os.File{w}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	cmd := exec.Command("Xvfb", fmt.Sprintf(":%d", n), "-displayfd", "3", "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset", "-ac")
+	cmd.ExtraFiles = []*os.File{w, lock}
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+	end := func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it removes its socket
 		_ = cmd.Wait()
-	})
-	w.Close()
-	number, err := bufio.NewReader(r).ReadString('\n')
-	if err != nil {
-		t.Fatalf("Xvfb did not start: %v", err)
 	}
-	return &screen{t, ":" + strings.TrimSpace(number)}
+	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
+		end()
+		return false
+	}
+	t.Cleanup(end)
+	return true
 }
 
 // environ is that of a program on the screen; more comes last.

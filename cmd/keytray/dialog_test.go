@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -25,31 +26,56 @@ func newScreen(t *testing.T) {
 			t.Skipf("%s is not installed: see e2e/setup.sh", program)
 		}
 	}
+	for name, value := range map[string]string{
+		"DISPLAY": startDisplay(t), "WAYLAND_DISPLAY": "", "XDG_CURRENT_DESKTOP": "", "NO_AT_BRIDGE": "1", "GTK_A11Y": "none",
+	} {
+		t.Setenv(name, value)
+	}
+}
+
+// startDisplay starts an X server that nobody sees on a display number of its own:
+// servers that look for a free one at the same moment take each other's sockets.
+func startDisplay(t *testing.T) (display string) {
+	t.Helper()
+	for n := 800; n < 800+100; n++ {
+		lock, err := os.OpenFile(fmt.Sprintf("/tmp/.keytray-display-%d", n), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			continue
+		}
+		ok := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && tryDisplay(t, n, lock)
+		lock.Close() // Xvfb has it too
+		if ok {
+			return fmt.Sprintf(":%d", n)
+		}
+	}
+	t.Fatal("starting Xvfb: no display is free, or it does not start")
+	return ""
+}
+
+func tryDisplay(t *testing.T, n int, lock *os.File) bool {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset", "-ac")
-	cmd.ExtraFiles = []*os.File{w}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	cmd := exec.Command("Xvfb", fmt.Sprintf(":%d", n), "-displayfd", "3", "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset", "-ac")
+	cmd.ExtraFiles = []*os.File{w, lock}
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+	end := func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it removes its socket
 		_ = cmd.Wait()
-	})
-	w.Close()
-	number, err := bufio.NewReader(r).ReadString('\n')
-	if err != nil {
-		t.Fatalf("Xvfb did not start: %v", err)
 	}
-	for name, value := range map[string]string{
-		"DISPLAY": ":" + strings.TrimSpace(number), "WAYLAND_DISPLAY": "", "XDG_CURRENT_DESKTOP": "", "NO_AT_BRIDGE": "1", "GTK_A11Y": "none",
-	} {
-		t.Setenv(name, value)
+	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
+		end()
+		return false
 	}
+	t.Cleanup(end)
+	return true
 }
 
 // printed is what a program prints, "" where it fails or takes too long.
