@@ -371,3 +371,38 @@ func TestAFullDisk(t *testing.T) {
 	r.token()
 	tr.quit(syscall.SIGTERM)
 }
+
+// TestSubmenusAreWhole: the innermost lines of the menu can be chosen in a panel,
+// also those of a login that has come since, and in a panel that was restarted
+// or comes later. GTK's panels drop lines that come with their submenu.
+func TestSubmenusAreWhole(t *testing.T) {
+	t.Parallel()
+	need(t, "Xvfb", "xdotool", "xfce4-panel")
+	r := newRig(t)
+	d := newDesktop(t, r)
+	d.panel()
+	r.login("alice")
+	first := func(tr *tray, login string) {
+		t.Helper()
+		path, _ := tr.awaitItem("✓ Rig", "✓ "+login, "Use first")
+		d.mouseClickItem(tr, path)
+		eventually(t, login+" to be first", func() bool {
+			_, x, ok := tr.menu().beginning("✓ Rig", "✓ "+login, "Use first")
+			return ok && x.checked
+		})
+	}
+	tr := d.keytrayTray()
+	first(tr, "alice")
+	r.login("bob")
+	first(tr, "bob")
+	for range 2 {
+		d.killPanel()
+		d.panel()
+		eventually(t, "the tray anew", func() bool { return strings.Contains(r.trayLog(), "a panel has come") })
+		first(tr, "alice")
+		first(tr, "bob")
+	}
+	if code := tr.quit(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit %d, want 0", code)
+	}
+}

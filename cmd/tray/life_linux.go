@@ -15,7 +15,11 @@ import (
 const (
 	// noFollow keeps the log from being written through a link.
 	noFollow = syscall.O_NOFOLLOW
-	busName  = "DBUS_SESSION_BUS_ADDRESS"
+	// settle: see [screen].
+	settle = 1200 * time.Millisecond
+	// watcherName is the one whom panels and icons meet at.
+	watcherName = "org.kde.StatusNotifierWatcher"
+	busName     = "DBUS_SESSION_BUS_ADDRESS"
 	// busRest lies between two looks for a bus that is not there, at first and
 	// later; one that was lost is looked for until farewell: a session that has
 	// ended has no use for us, and the next one starts its own tray.
@@ -63,15 +67,23 @@ func (p *program) bus(ctx context.Context) (*dbus.Conn, error) {
 	return dbus.Connect(address, dbus.WithContext(ctx))
 }
 
-// watchBus closes back when the session bus was lost, or was not there at first,
-// and is there now: neither the icon's library nor a host follows that. Where it
-// stays away after it was there, it calls quit.
-func (p *program) watchBus(ctx context.Context, quit func()) (back <-chan struct{}) {
+// watchBus closes back when the tray has to start anew to be seen: the session bus
+// was lost, or was not there at first, and is there now; or a host of icons has
+// come, which an older icon would show without some of its submenus (see
+// [screen]). Neither the icon's library nor a host follows that. Idle says when
+// nothing is lost by it. Where the bus stays away after it was there, it calls
+// quit.
+func (p *program) watchBus(ctx context.Context, idle func(context.Context), quit func()) (back <-chan struct{}) {
 	came := make(chan struct{})
 	go func() { // ends with ctx
+		defer quit()
 		looking := ctx
 		if conn, err := p.bus(ctx); err == nil {
-			<-conn.Context().Done()
+			if p.awaitHost(ctx, conn) {
+				idle(ctx)
+				close(came)
+				return
+			}
 			if ctx.Err() != nil {
 				return
 			}
@@ -83,9 +95,37 @@ func (p *program) watchBus(ctx context.Context, quit func()) (back <-chan struct
 		if p.awaitBus(looking) {
 			close(came)
 		}
-		quit()
 	}()
 	return came
+}
+
+// awaitHost reports whether a host of icons has come; if not, the bus is gone or
+// ctx has ended.
+func (p *program) awaitHost(ctx context.Context, conn *dbus.Conn) bool {
+	defer conn.Close()
+	changes := make(chan *dbus.Signal, 8)
+	conn.Signal(changes)
+	err := conn.AddMatchSignal(dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, watcherName))
+	if err != nil {
+		p.world.Log.Debug("watching for a panel", "err", err)
+	}
+	for {
+		select {
+		case <-conn.Context().Done():
+			return false
+		case <-ctx.Done():
+			return false
+		case s := <-changes:
+			if s == nil {
+				return false
+			}
+			var name, before, now string
+			if dbus.Store(s.Body, &name, &before, &now) == nil && now != "" {
+				p.world.Log.Info("a panel has come; starting anew in it")
+				return true
+			}
+		}
+	}
 }
 
 func (p *program) awaitBus(ctx context.Context) bool {

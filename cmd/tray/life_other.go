@@ -4,8 +4,8 @@ package main
 
 import "context"
 
-// noFollow has no meaning here.
-const noFollow = 0
+// Neither has a meaning here.
+const noFollow, settle = 0, 0
 
 // missingBus: there is none here.
 func (*program) missingBus() (environ []string, missing bool) { return nil, false }
@@ -17,4 +17,6 @@ func (*program) begin([]string) error { return nil }
 func (*program) hasScreen() bool { return true }
 
 // watchBus: there is none to lose.
-func (*program) watchBus(context.Context, func()) (back <-chan struct{}) { return nil }
+func (*program) watchBus(context.Context, func(context.Context), func()) (back <-chan struct{}) {
+	return nil
+}

@@ -222,7 +222,7 @@ func (p *program) newTray(k *keeper.Keeper, words *view.Words, own string, file 
 	}
 	t.child = keeper.Child{Path: p.workerPath(), Args: append([]string{p.name, "__worker"}, p.args...), Stderr: file}
 	t.shell = &shell{
-		words: words, screen: &screen{clicked: func(does func() view.Action) { t.post(func() { t.do(does()) }) }},
+		words: words, screen: &screen{settle: settle, clicked: func(does func() view.Action) { t.post(func() { t.do(does()) }) }},
 		bell: p.bell(own, func(bubble, button string) { t.post(func() { t.pressed(bubble, button) }) }),
 		jobs: make(chan job, 64), logFile: file.Name(),
 		autostart: autostart.New(autostart.Place{
@@ -262,7 +262,7 @@ func (p *program) show(ctx context.Context, t *tray) (anew []string, err error) 
 		defer close(rung)
 		t.shell.ring(context.WithoutCancel(ctx))
 	}()
-	back := p.watchBus(ctx, quit)
+	back := p.watchBus(ctx, t.idle, quit)
 	if !p.hasScreen() {
 		t.log.Info("there is no session bus, so there is no icon; notices are in this log")
 		t.shell.screen = nil

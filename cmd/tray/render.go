@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"fyne.io/systray"
 
@@ -20,7 +21,13 @@ type screen struct {
 	// clicked is told what a click asks for, as something to be called by the
 	// goroutine that draws.
 	clicked func(does func() view.Action)
+	// settle is how long a submenu that is new is on the screen before it gets
+	// items. The library of GTK's panels asks for what is new from the inside out,
+	// and drops for good an item whose submenu it does not know yet.
+	settle  time.Duration
 	root    list
+	now     time.Time // when this drawing began
+	again   bool      // something has to wait for another one
 	icon    icon.State
 	tooltip string
 	drawn   bool
@@ -39,6 +46,7 @@ type slot struct {
 	item   *systray.MenuItem // nil for a separator
 	shown  view.Item
 	hidden bool
+	born   time.Time
 	below  list
 }
 
@@ -74,8 +82,16 @@ func (s *screen) name() {
 	}
 }
 
-// draw makes the menu show items.
-func (s *screen) draw(items []view.Item) { s.drawIn(&s.root, items) }
+// draw makes the menu show items. Again is when it has to be called again to show
+// all of them, 0 for never.
+func (s *screen) draw(items []view.Item) (again time.Duration) {
+	s.now, s.again = time.Now(), false
+	s.drawIn(&s.root, items)
+	if s.again {
+		return s.settle / 4
+	}
+	return 0
+}
 
 // drawIn puts each item into the next slot of its kind, and hides the slots in
 // between.
@@ -111,7 +127,7 @@ func (x *slot) hide() {
 
 // make adds an item at the end of a menu.
 func (s *screen) make(l *list, item view.Item) *slot {
-	x := &slot{kind: item.Kind, shown: item}
+	x := &slot{kind: item.Kind, shown: item, born: s.now}
 	label := escaped(item.Label)
 	switch {
 	case item.Kind == view.Separator && l.parent == nil:
@@ -166,7 +182,11 @@ func (s *screen) update(x *slot, item view.Item) {
 	if was.Disabled != item.Disabled {
 		set(item.Disabled, x.item.Disable, x.item.Enable)
 	}
-	if x.kind == view.Submenu {
+	switch {
+	case x.kind != view.Submenu:
+	case s.now.Sub(x.born) < s.settle:
+		s.again = true
+	default:
 		s.drawIn(&x.below, item.Items)
 	}
 	if x.hidden {

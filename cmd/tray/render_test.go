@@ -65,7 +65,13 @@ func newHost(t *testing.T, address string) *host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &host{t, conn.Object(fmt.Sprintf("org.kde.StatusNotifierItem-%d-1", os.Getpid()), "/StatusNotifierItem/menu")}
+	name := fmt.Sprintf("org.kde.StatusNotifierItem-%d-1", os.Getpid())
+	for there := false; !there; {
+		if err := conn.BusObject().CallWithContext(t.Context(), "org.freedesktop.DBus.NameHasOwner", 0, name).Store(&there); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &host{t, conn.Object(name, "/StatusNotifierItem/menu")}
 }
 
 // visible is the menu that a person would see: labels by id, in order.

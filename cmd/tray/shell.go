@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/pkg/browser"
 
@@ -33,13 +34,13 @@ type job struct {
 	shown    func(error)
 }
 
-// draw shows the state.
-func (s *shell) draw(state view.State) {
+// draw shows the state. Again is when that has to be done again, 0 for never.
+func (s *shell) draw(state view.State) (again time.Duration) {
 	if s.screen == nil {
-		return
+		return 0
 	}
 	s.screen.face(state.Icon(), s.words.Tooltip(state))
-	s.screen.draw(s.words.Menu(state))
+	return s.screen.draw(s.words.Menu(state))
 }
 
 // tell shows a notice; shown is called, in another goroutine, once it is known

@@ -52,11 +52,13 @@ type tray struct {
 	known map[sink.Ref]bool
 	// unheard is when a notice found nobody to show it.
 	unheard            map[string]time.Time
+	flying             int // workers under way, but for those of the keeper
 	restored, probed   time.Time
 	vanished           bool
 	restoring, probing bool
 	stale              bool // the files have to be read again
 	first              view.Notice
+	redraw             time.Duration // when the menu has to be drawn again
 }
 
 // post has f called by the tray's own goroutine.
@@ -85,7 +87,7 @@ func (t *tray) run(ctx context.Context, drawn func()) {
 			t.log.Debug("watching the profile files", "err", err)
 			t.stale = true
 		case <-rest.C:
-			t.stale = true
+			t.stale = t.stale || t.redraw == 0
 		}
 		t.show()
 		rest.Reset(t.rest())
@@ -147,6 +149,9 @@ func services(c provider.Catalog) []view.Service {
 
 // rest is how long nothing can happen by itself.
 func (t *tray) rest() time.Duration {
+	if t.redraw > 0 {
+		return t.redraw
+	}
 	rest := longestRest
 	if at := t.state.Changes(); !at.IsZero() {
 		rest = min(rest, time.Until(at))
@@ -165,7 +170,7 @@ func (t *tray) show() {
 			t.restore()
 		}
 	}
-	t.shell.draw(t.state)
+	t.redraw = t.shell.draw(t.state)
 	t.notices()
 }
 

@@ -234,14 +234,44 @@ func (t *tray) fly(r keeper.Request, commands <-chan keeper.Command, tell func(k
 	if t.ctx.Err() != nil {
 		return
 	}
+	t.flying++
 	t.flights.Go(func() {
 		err := t.child.Do(t.ctx, r, commands, func(e keeper.Event) {
 			if tell != nil {
 				t.post(func() { tell(e) })
 			}
 		})
-		t.post(func() { landed(err) })
+		t.post(func() {
+			t.flying--
+			landed(err)
+		})
 	})
+}
+
+// idle waits until no worker is under way, a sign-in that waits for its person
+// included.
+func (t *tray) idle(ctx context.Context) {
+	for {
+		free := make(chan bool, 1)
+		select {
+		case t.posts <- func() { free <- t.flying == 0 && len(t.state.Working) == 0 }:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case ok := <-free:
+			if ok {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // met notes what a worker's end says of the keychain.
