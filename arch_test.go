@@ -131,6 +131,7 @@ type layer struct {
 var layers = []layer{
 	{pkg: "provider", why: "data: who the services are"},
 	{pkg: "secret", why: "one type that cannot be shown"},
+	{pkg: "route", why: "which login is meant: decides on what it is given, reads nothing"},
 	{pkg: "plain", why: "text from elsewhere, made fit to be shown"},
 	{pkg: "oauth", uses: []string{"provider", "secret"}, why: "protocol: stores nothing, so it cannot see sink"},
 	{pkg: "oauth/oauthtest", uses: []string{"provider"}, why: "a server and a browser that know nothing of the client they test"},
