@@ -139,7 +139,7 @@ var layers = []layer{
 	{pkg: "keychain", why: "names and bytes; it does not know what a profile is"},
 	{pkg: "keychain/session", why: "starts a private bus and keyring"},
 	{pkg: "keychain/keychaintest", why: "a Secret Service that lies, for tests"},
-	{pkg: "sink", uses: []string{"secret"}, why: "state: sees neither protocol nor network; the keychain is handed to it"},
+	{pkg: "sink", uses: []string{"route", "secret"}, why: "state: sees neither protocol nor network; the keychain is handed to it"},
 	{pkg: "sink/sinktest", why: "a keychain in memory that fails as real ones do"},
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},
 	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
@@ -154,12 +154,12 @@ var layers = []layer{
 	{pkg: "cmd/tray/view", uses: []string{"cmd/tray/icon", "keeper", "plain", "sink"}, why: "what a person is shown, as data"},
 	{
 		pkg:  "cmd/setup",
-		uses: []string{"desk", "keeper", "keychain", "oauth", "plain", "provider", "sink"},
+		uses: []string{"desk", "keeper", "keychain", "oauth", "plain", "provider", "route", "sink"},
 		why:  "the wiring that both programs share",
 	},
 	{
 		pkg:  "cmd/keytray",
-		uses: []string{"cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "plain", "provider", "secret", "sink"},
+		uses: []string{"cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "plain", "provider", "route", "secret", "sink"},
 		why:  "wiring",
 	},
 	{pkg: "cmd/tray/autostart", why: "one switch per desktop; it is told where things lie"},

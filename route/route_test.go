@@ -210,3 +210,46 @@ func BenchmarkChoose(b *testing.B) {
 		})
 	}
 }
+
+// What OpenClaw's answers do not cover, from its rules.
+func TestWhatIsConfigured(t *testing.T) {
+	a, b := route.Login{ID: "p:a", Provider: "p", Type: route.OAuth}, route.Login{ID: "p:b", Provider: "p", Type: route.Token}
+	other := route.Login{ID: "q:x", Provider: "q", Type: route.OAuth}
+	profile := func(id, provider, mode string) route.ConfigProfile {
+		return route.ConfigProfile{ID: id, Provider: provider, Mode: mode}
+	}
+	for _, c := range []struct {
+		name   string
+		config route.Config
+		want   []string
+	}{
+		{"only what is configured", route.Config{Profiles: []route.ConfigProfile{profile("p:b", "p", "token")}}, []string{"p:b"}},
+		{"all ids are outdated", route.Config{Profiles: []route.ConfigProfile{profile("p:old", "p", "oauth")}}, []string{"p:a", "p:b"}},
+		{"an outdated order", route.Config{Order: []route.ConfigOrder{{"p", []string{"p:old"}}}, Profiles: []route.ConfigProfile{profile("p:old", "p", "oauth")}}, []string{"p:a", "p:b"}},
+		{"an outdated order alone", route.Config{Order: []route.ConfigOrder{{"p", []string{"p:old"}}}}, nil},
+		{"one id is outdated", route.Config{Profiles: []route.ConfigProfile{profile("p:old", "p", "oauth"), profile("p:a", "p", "oauth")}}, []string{"p:a"}},
+		{"another provider's", route.Config{Order: []route.ConfigOrder{{"P", []string{"p:a", "q:x", "p:b"}}}, Profiles: []route.ConfigProfile{profile("p:a", "q", "oauth")}}, []string{"p:b"}},
+		{"another mode", route.Config{Order: []route.ConfigOrder{{"p", []string{"p:a", "p:b"}}}, Profiles: []route.ConfigProfile{profile("p:a", "p", "api_key"), profile("p:b", "p", "oauth")}}, []string{"p:b"}},
+	} {
+		var got []string
+		for _, x := range route.Rank([]route.Login{a, b, other}, route.Rules{Config: c.config}, route.Question{Provider: "p", Now: now}) {
+			if x.Usable() {
+				got = append(got, x.ID)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// OpenClaw may have written a rest for a provider whose logins never rest.
+func TestASteadyProvidersLoginsDoNotRest(t *testing.T) {
+	rests := map[string]route.Usage{"a": {CooldownUntil: now.UnixMilli() + 1000}}
+	for provider, want := range map[string]route.Reason{"openrouter": "", "Kilocode": "", "p": route.Resting} {
+		got := route.Rank([]route.Login{{ID: "a", Provider: provider}}, route.Rules{Usage: rests}, route.Question{Provider: provider, Now: now})
+		if got[0].Reason != want {
+			t.Errorf("%s: %q, want %q", provider, got[0].Reason, want)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/keytray/keytray/route"
 )
 
 // The order says which login of a provider comes first, as a person put them.
@@ -53,6 +55,14 @@ func (s *Store) Order(agent, provider string) ([]string, error) {
 	return m.order(provider), nil
 }
 
+// OrderFile is the file in which an agent's order lies or would lie.
+func (s *Store) OrderFile(agent string) string {
+	if path := s.statePath(agent); fileExists(path) {
+		return path
+	}
+	return s.mirrorPath(agent)
+}
+
 // SetOrder stores the order of an agent's logins of a provider; without ids the
 // provider has none any more. It needs no keychain.
 func (s *Store) SetOrder(ctx context.Context, agent, provider string, ids ...string) error {
@@ -62,7 +72,7 @@ func (s *Store) SetOrder(ctx context.Context, agent, provider string, ids ...str
 			if !ok {
 				return nil, fmt.Errorf("%s: %w", id, ErrUnknownProfile)
 			}
-			if !sameProvider(e.Provider, provider) {
+			if !route.SameProvider(e.Provider, provider) {
 				return nil, fmt.Errorf("%s: %w", id, ErrOtherProvider)
 			}
 		}
@@ -80,7 +90,8 @@ func (s *Store) PutFirst(ctx context.Context, ref Ref) error {
 	return s.editOrder(ctx, ref.Agent, p.Provider, func(m *mirror) ([]string, error) {
 		rest := m.order(p.Provider)
 		if rest == nil {
-			rest = m.defaultOrder(ref.Agent, p.Provider)
+			c, _ := s.config() // without it the default order is as good
+			rest = m.otherOrder(ref.Agent, p.Provider, c)
 		}
 		return append([]string{ref.ID}, rest...), nil
 	})
@@ -114,28 +125,17 @@ func (m *mirror) order(provider string) []string {
 	return m.top.order(provider)
 }
 
-// defaultOrder are the ids of a provider's logins, as long as nobody says
-// otherwise: ours, then those that other programs keep in the file.
-func (m *mirror) defaultOrder(agent, provider string) []string {
-	var fit []Profile
-	var theirs []string
-	for _, raw := range m.profiles {
-		e, ok := parseEntry(raw.value)
-		if !ok || !sameProvider(e.Provider, provider) {
-			continue
-		}
-		if p, ok := e.profile(agent, raw.name); ok {
-			fit = append(fit, p)
-		} else {
-			theirs = append(theirs, raw.name)
+// otherOrder are the ids of a provider's logins as they are chosen without a
+// stored order, those that other programs keep in the file last.
+func (m *mirror) otherOrder(agent, provider string, c route.Config) (ids []string) {
+	for _, x := range route.Rank(m.logins(agent).logins, route.Rules{Config: c}, route.Question{Provider: provider}) {
+		switch x.Reason {
+		case route.OtherProvider, route.OtherMode, route.NotInOrder, route.Missing:
+		default:
+			ids = append(ids, x.ID)
 		}
 	}
-	slices.SortStableFunc(fit, byDefaultOrder)
-	var ids []string
-	for _, p := range fit {
-		ids = append(ids, p.ID)
-	}
-	return append(ids, theirs...)
+	return ids
 }
 
 // setOrder changes the stored order where it is read from.
@@ -172,7 +172,7 @@ func (o object) order(provider string) []string {
 		return nil
 	}
 	for _, m := range orders {
-		if !sameProvider(m.name, provider) {
+		if !route.SameProvider(m.name, provider) {
 			continue
 		}
 		if ids := orderedIDs(m.value); ids != nil {
@@ -200,19 +200,13 @@ func orderedIDs(raw json.RawMessage) []string {
 // withOrder replaces the order of one provider, however its name is spelt, and
 // drops it if ids are none.
 func (o object) withOrder(provider string, ids []string) object {
-	raw, _ := o.get("order")
-	orders, err := parseObject(raw)
-	if err != nil {
-		orders = nil // not an object: nobody reads it
-	}
-	orders = slices.DeleteFunc(orders, func(m member) bool { return sameProvider(m.name, provider) })
-	if len(ids) > 0 {
-		orders = append(orders, member{strings.ToLower(provider), mustJSON(distinct(ids))})
-	}
-	if len(orders) == 0 {
-		return append(object{}, o.without("order")...)
-	}
-	return slices.Clone(o).set("order", orders.encode())
+	return o.withMembers("order", func(orders object) object {
+		orders = slices.DeleteFunc(orders, func(m member) bool { return route.SameProvider(m.name, provider) })
+		if len(ids) > 0 {
+			orders = append(orders, member{strings.ToLower(provider), mustJSON(distinct(ids))})
+		}
+		return orders
+	})
 }
 
 func distinct(ids []string) []string {
@@ -223,8 +217,4 @@ func distinct(ids []string) []string {
 		}
 	}
 	return d
-}
-
-func sameProvider(a, b string) bool {
-	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
 }

@@ -24,9 +24,9 @@ func (w *world) signIn(agent, id string) sink.Ref {
 
 func (w *world) first() string {
 	w.t.Helper()
-	p, err := w.open().Resolve("main", "acme")
+	x, err := w.open().Resolve(sink.Request{Agent: "main", Name: "acme"})
 	must(w.t, err)
-	return p.ID
+	return x.Profile.ID
 }
 
 func (w *world) order(agent string) []string {

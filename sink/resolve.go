@@ -5,91 +5,217 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"slices"
+	"os"
+	"path/filepath"
 	"strings"
+
+	"github.com/keytray/keytray/route"
 )
 
-// ErrAmbiguous means that a name fits several logins.
-var ErrAmbiguous = errors.New("several logins fit")
+var (
+	// ErrAmbiguous means that a name fits several logins.
+	ErrAmbiguous = errors.New("several logins fit")
+	// ErrNoChoice means that there are logins of a provider and none may be used.
+	ErrNoChoice = errors.New("none of the logins may be used")
+)
 
-// Resolve finds the login that name means for an agent: a profile's id, or a
-// provider, of which the first in the stored order is taken that needs no
-// sign-in, or in the default order where none is stored. An empty name means
-// the only login there is.
-func (s *Store) Resolve(agent, name string) (Profile, error) {
-	var all, fit []Profile
-	for p, err := range s.Profiles(agent) {
-		if err != nil {
-			return Profile{}, err
-		}
-		if p.ID == name {
-			return p, nil
-		}
-		all = append(all, p)
-		if p.Provider == name || name == "" {
-			fit = append(fit, p)
-		}
-	}
-	if len(fit) == 0 {
-		return Profile{}, fmt.Errorf("%s: %w", cmp.Or(name, "agent "+agent), ErrUnknownProfile)
-	}
-	if name == "" && len(fit) > 1 {
-		return Profile{}, fmt.Errorf("%w: %s", ErrAmbiguous, ids(all))
-	}
-	if name != "" {
-		return s.firstOf(agent, name, fit)
-	}
-	return fit[0], nil
+// Request says which login is wanted. With nothing but the agent it is the only
+// one there is.
+type Request struct {
+	Agent string
+	// Name is a profile's id or a provider.
+	Name string
+	// Model is provider/model or model@profile, in place of a name.
+	Model string
+	// Session is the caller's own word for a conversation; a login may be pinned
+	// to it.
+	Session string
 }
 
-// firstOf is the login of a provider to be used. A stored order is explicit:
-// what it does not name is not chosen.
-func (s *Store) firstOf(agent, provider string, fit []Profile) (Profile, error) {
-	order, err := s.Order(agent, provider)
+// Resolved is the login that a request means, and why it is that one.
+type Resolved struct {
+	Profile Profile
+	// Provider is the one that was asked for.
+	Provider string
+	// Choice has the others too, also where there is an error.
+	Choice route.Choice
+	// Warning is a file that could not be read and was left out.
+	Warning error
+}
+
+// Resolve finds the login that a request means: the one that is named, the one
+// that the session is pinned to, or the first of its provider in the order that
+// is stored, in openclaw.json, or the default. It reads files only, writes
+// nothing, and the same files have the same answer.
+func (s *Store) Resolve(r Request) (Resolved, error) {
+	m, err := s.readMirror(r.Agent)
 	if err != nil {
-		return Profile{}, err
+		return Resolved{}, err
 	}
-	compare := byDefaultOrder
-	if order != nil {
-		fit = slices.DeleteFunc(fit, func(p Profile) bool { return !slices.Contains(order, p.ID) })
-		compare = func(a, b Profile) int {
-			return cmp.Or(cmp.Compare(broken(a), broken(b)), cmp.Compare(slices.Index(order, a.ID), slices.Index(order, b.ID)))
+	a := m.logins(r.Agent)
+	q := route.Question{Now: s.clock().Wall}
+	name := r.Name
+	if r.Model != "" {
+		if name, q.Model, err = a.ofModel(r.Model); err != nil {
+			return Resolved{}, err
 		}
 	}
-	if len(fit) == 0 {
-		return Profile{}, fmt.Errorf("%s: %w in the order that was set", provider, ErrUnknownProfile)
+	if i, ok := a.at[name]; ok {
+		c, _ := route.Name(a.logins, name, q)
+		if c.Reason == route.AnotherProgram {
+			return Resolved{Provider: a.logins[i].Provider, Choice: c}, fmt.Errorf("%s: %w: another program keeps it", name, ErrNoChoice)
+		}
+		return Resolved{Profile: a.profiles[name], Provider: a.logins[i].Provider, Choice: c}, nil
 	}
-	slices.SortStableFunc(fit, compare)
-	return fit[0], nil
-}
-
-func ids(profiles []Profile) string {
-	var s []string
-	for _, p := range profiles {
-		s = append(s, p.ID)
+	if name == "" {
+		return a.only(r.Agent, q)
 	}
-	return strings.Join(s, ", ")
+	q.Provider = name
+	return s.choose(r, m, a, q)
 }
 
-// byDefaultOrder puts logins that need a person last, and else sorts as
-// OpenClaw does: OAuth, tokens, API keys.
-func byDefaultOrder(a, b Profile) int {
-	return cmp.Or(
-		cmp.Compare(broken(a), broken(b)),
-		cmp.Compare(rank(a.Kind), rank(b.Kind)),
-	)
-}
-
-func broken(p Profile) int {
-	if p.State == StateNeedsLogin {
-		return 1
+// choose applies the rules to the logins of one provider.
+func (s *Store) choose(r Request, m mirror, a agentLogins, q route.Question) (Resolved, error) {
+	if !a.has(q.Provider) {
+		return Resolved{}, fmt.Errorf("%s: %w", q.Provider, ErrUnknownProfile)
 	}
-	return 0
+	state, stateErr := s.readState(r.Agent)
+	m.state = state
+	config, configErr := s.config()
+	rules := route.Rules{Order: m.order(q.Provider), Config: config}
+	var cached cache
+	var cacheErr error
+	if r.Session != "" || !s.shared() {
+		cached, cacheErr = s.readCache(r.Agent)
+		q.Pin = cached.pin(r.Session, q.Provider)
+	}
+	rules.Usage = usage(m.top, m.state, cached.object)
+	c, ok := route.Choose(a.logins, rules, q)
+	x := Resolved{Profile: a.profiles[c.ID], Provider: q.Provider, Choice: c, Warning: errors.Join(stateErr, configErr, cacheErr)}
+	if !ok {
+		return x, fmt.Errorf("%s: %w", q.Provider, ErrNoChoice)
+	}
+	return x, nil
 }
 
-func rank(k Kind) int {
-	return slices.Index([]Kind{KindOAuth, KindToken, KindAPIKey}, k)
+// agentLogins are an agent's logins, those that other programs keep included.
+type agentLogins struct {
+	logins   []route.Login
+	at       map[string]int
+	profiles map[string]Profile // ours
+}
+
+func (m mirror) logins(agent string) agentLogins {
+	a := agentLogins{at: map[string]int{}, profiles: map[string]Profile{}}
+	for _, raw := range m.profiles {
+		e, ok := parseEntry(raw.value)
+		if !ok || e.Provider == "" {
+			continue
+		}
+		l := route.Login{ID: raw.name, Provider: e.Provider, Type: route.Type(e.Type), Fault: route.AnotherProgram}
+		if p, ok := e.profile(agent, raw.name); ok {
+			l = p.login()
+			a.profiles[p.ID] = p
+		}
+		a.at[l.ID] = len(a.logins)
+		a.logins = append(a.logins, l)
+	}
+	return a
+}
+
+func (p Profile) login() route.Login {
+	l := route.Login{ID: p.ID, Provider: p.Provider, Type: route.Type(p.Kind), Ours: true, Expires: p.Expires}
+	switch p.State {
+	case StateNeedsLogin:
+		l.Fault = route.NeedsLogin
+	case StateForeignHost:
+		l.Fault = route.ForeignHost
+	}
+	return l
+}
+
+// has reports whether one of ours is of the provider.
+func (a agentLogins) has(provider string) bool {
+	for _, p := range a.profiles {
+		if route.SameProvider(p.Provider, provider) {
+			return true
+		}
+	}
+	return false
+}
+
+// ofModel is the login or provider that model@profile or provider/model names,
+// and the model's name without either. The profile decides: a gateway's models
+// are called by other providers' names.
+func (a agentLogins) ofModel(ref string) (name, model string, err error) {
+	model, id := route.SplitModel(ref)
+	if id == "" {
+		provider, model, err := route.ModelProvider(model)
+		if err != nil {
+			return "", "", fmt.Errorf("%s: %w", ref, err)
+		}
+		return provider, model, nil
+	}
+	i, ok := a.at[id]
+	if !ok {
+		return "", "", fmt.Errorf("%s: %w", id, ErrUnknownProfile)
+	}
+	return id, route.ModelOf(model, a.logins[i].Provider), nil
+}
+
+// only is the answer to no question at all.
+func (a agentLogins) only(agent string, q route.Question) (Resolved, error) {
+	var ids []string
+	for _, l := range a.logins {
+		if l.Ours {
+			ids = append(ids, l.ID)
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return Resolved{}, fmt.Errorf("agent %s: %w", agent, ErrUnknownProfile)
+	case 1:
+		c, _ := route.Name(a.logins, ids[0], q)
+		c.Why = route.Only
+		return Resolved{Profile: a.profiles[ids[0]], Provider: a.profiles[ids[0]].Provider, Choice: c}, nil
+	}
+	shown := strings.Join(ids[:min(len(ids), 8)], ", ")
+	if len(ids) > 8 {
+		shown += fmt.Sprintf(" and %d more", len(ids)-8)
+	}
+	return Resolved{}, fmt.Errorf("%w: %s", ErrAmbiguous, shown)
+}
+
+// configLimit is the largest openclaw.json that is read, bytes.
+const configLimit = 4 << 20
+
+// config is what the root's openclaw.json says; nothing if there is none. It is
+// OpenClaw's file: a link will do, and an error is a reason to go on without.
+func (s *Store) config() (route.Config, error) {
+	path := filepath.Join(s.dir, "openclaw.json")
+	fi, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return route.Config{}, nil
+	}
+	if err != nil || !fi.Mode().IsRegular() || fi.Size() > configLimit {
+		return route.Config{}, cmp.Or(err, fmt.Errorf("%s is not a file of ordinary size", path))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return route.Config{}, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, configLimit))
+	if err != nil {
+		return route.Config{}, err
+	}
+	c, err := route.ParseConfig(b)
+	if err != nil {
+		return route.Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
 }
 
 // Indexed are the logins that the keychain knows, of all agents: the truth that

@@ -11,6 +11,8 @@ import (
 type Root struct {
 	// Dir is absolute.
 	Dir string
+	// OpenClaw says that it was found as OpenClaw's.
+	OpenClaw bool
 	// Notice, if not empty, tells people why another folder than the one they
 	// may expect is used.
 	Notice string
@@ -52,7 +54,7 @@ func FindRoot(p Places) Root {
 			" is left alone and " + own.Dir + " is used"
 		return own
 	}
-	return Root{Dir: claw}
+	return Root{Dir: claw, OpenClaw: true}
 }
 
 // usesSQLite reports whether dir is the state of an OpenClaw that has left the

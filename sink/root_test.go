@@ -43,6 +43,9 @@ func TestFindRoot(t *testing.T) {
 			if want := filepath.Join(home, c.want); got.Dir != want || (got.Notice != "") != c.notice {
 				t.Errorf("FindRoot = %+v, want %s, notice %v", got, want, c.notice)
 			}
+			if base := filepath.Base(got.Dir); got.OpenClaw != (base == ".openclaw" || base == "claw") {
+				t.Errorf("FindRoot = %+v: OpenClaw's or not is wrong", got)
+			}
 		})
 	}
 }

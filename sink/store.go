@@ -70,6 +70,10 @@ type Store struct {
 	// and keeps trying. Closing the channel that it returns ends that, and loses
 	// the login. It is set before the store is used.
 	Stuck func(ref Ref, err error) (abandon <-chan struct{})
+	// OpenClaw says that the root is that program's, which must not find a file
+	// in it that it would take for its own. One that bears its marks counts as
+	// such in any case. It is set before the store is used.
+	OpenClaw bool
 
 	dir        string
 	place      string

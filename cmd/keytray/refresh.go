@@ -9,6 +9,7 @@ import (
 
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/plain"
+	"github.com/keytray/keytray/sink"
 )
 
 func (a *app) refreshCommand() *cobra.Command {
@@ -30,11 +31,11 @@ func (a *app) refresh(ctx context.Context, name string) error {
 	}
 	var t keeper.Token
 	err = a.unlocking(ctx, func() error {
-		p, err := a.resolve(ctx, k, name)
+		x, err := a.resolve(ctx, k, sink.Request{Agent: a.agent, Name: name})
 		if err != nil {
 			return err
 		}
-		t, err = k.Refresh(ctx, p)
+		t, err = k.Refresh(ctx, x.Profile)
 		return err
 	})
 	if err != nil {

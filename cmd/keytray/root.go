@@ -78,6 +78,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 	root.PersistentFlags().StringVar(&a.agent, "agent", sink.DefaultAgent, "agent whose logins are meant")
 	root.AddCommand(
 		a.loginCommand("login PROVIDER"), a.logoutCommand(), a.statusCommand(), a.tokenCommand(), a.exportCommand(), a.refreshCommand(), a.watchCommand(), a.workerCommand(),
+		a.whichCommand(), a.reportCommand(),
 		a.doctorCommand(), a.modelsCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	return root
@@ -87,7 +88,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 func (a *app) modelsCommand() *cobra.Command {
 	models := &cobra.Command{Use: "models", Short: "The same commands under OpenClaw's names", Args: usage(cobra.NoArgs), RunE: help}
 	auth := &cobra.Command{Use: "auth", Short: "Sign in", Args: usage(cobra.NoArgs), RunE: help}
-	auth.AddCommand(a.authLoginCommand(), a.setupTokenCommand(), a.pasteTokenCommand(), a.pasteAPIKeyCommand())
+	auth.AddCommand(a.authLoginCommand(), a.setupTokenCommand(), a.pasteTokenCommand(), a.pasteAPIKeyCommand(), a.orderCommand())
 	models.AddCommand(auth, a.statusCommand())
 	return models
 }

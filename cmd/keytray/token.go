@@ -18,22 +18,26 @@ import (
 
 func (a *app) tokenCommand() *cobra.Command {
 	var o output
+	var r sink.Request
 	cmd := &cobra.Command{
 		Use:   "token [PROVIDER|PROFILE]",
 		Short: "Print a working access token",
 		Long: `Print an access token of the login, renewed first where that is due. Without
-an argument the only login is meant. With --min-ttl the token is promised to
+an argument the only login is meant; of a provider's logins the first in their
+order, which keytray which explains. With --min-ttl the token is promised to
 live that long, or there is an error: exit 5 if it cannot be renewed now, exit 1
 if tokens of this login never live that long.`,
 		Args: usage(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.handOut(cmd.Context(), args, o) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.handOut(cmd.Context(), args, r, o) },
 	}
 	o.flags(cmd, "plain", "header", "json")
+	requestFlags(cmd, &r)
 	return cmd
 }
 
 func (a *app) exportCommand() *cobra.Command {
 	var o output
+	var r sink.Request
 	cmd := &cobra.Command{
 		Use:   "export [PROVIDER|PROFILE]",
 		Short: "Write an access token in a form that other tools read",
@@ -41,9 +45,10 @@ func (a *app) exportCommand() *cobra.Command {
 
   eval "$(keytray export openai-codex)"    sets OPENAI_CODEX_TOKEN`,
 		Args: usage(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.handOut(cmd.Context(), args, o) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.handOut(cmd.Context(), args, r, o) },
 	}
 	o.flags(cmd, "env", "json")
+	requestFlags(cmd, &r)
 	return cmd
 }
 
@@ -83,8 +88,11 @@ func (o *output) check(terminal bool) error {
 }
 
 // handOut gets a token and, when everything is saved, writes it.
-func (a *app) handOut(ctx context.Context, args []string, o output) error {
+func (a *app) handOut(ctx context.Context, args []string, r sink.Request, o output) error {
 	if err := o.check(isTerminal(a.sys.stdout)); err != nil {
+		return err
+	}
+	if err := a.complete(&r, args); err != nil {
 		return err
 	}
 	k, err := a.keeper(false)
@@ -93,11 +101,11 @@ func (a *app) handOut(ctx context.Context, args []string, o output) error {
 	}
 	var t keeper.Token
 	err = a.unlocking(ctx, func() error {
-		p, err := a.resolve(ctx, k, first(args))
+		x, err := a.resolve(ctx, k, r)
 		if err != nil {
 			return err
 		}
-		t, err = k.Token(ctx, p, o.minTTL)
+		t, err = k.Token(ctx, x.Profile, o.minTTL)
 		return err
 	})
 	if err != nil {
@@ -108,31 +116,4 @@ func (a *app) handOut(ctx context.Context, args []string, o output) error {
 		return fmt.Errorf("writing the token: %w", err)
 	}
 	return nil
-}
-
-// resolve finds the login that name means. A profile file that is missing, or
-// that lost its entry to another program, is first restored from the keychain.
-func (a *app) resolve(ctx context.Context, k *keeper.Keeper, name string) (sink.Profile, error) {
-	p, err := k.Store.Resolve(a.agent, name)
-	if !errors.Is(err, sink.ErrMirrorMissing) && !errors.Is(err, sink.ErrUnknownProfile) {
-		return p, err
-	}
-	refs, indexErr := k.Store.Indexed(ctx)
-	if indexErr != nil {
-		return p, indexErr
-	}
-	restored := false
-	for _, ref := range refs {
-		if ref.Agent != a.agent {
-			continue
-		}
-		if err := k.Store.Restore(ctx, ref); err != nil {
-			return p, err
-		}
-		restored = true
-	}
-	if !restored {
-		return p, fmt.Errorf("agent %s: %w", a.agent, sink.ErrUnknownProfile)
-	}
-	return k.Store.Resolve(a.agent, name)
 }

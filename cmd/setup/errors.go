@@ -10,6 +10,7 @@ import (
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/plain"
+	"github.com/keytray/keytray/route"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -77,6 +78,10 @@ func Explain(err error) (code int, hint string) {
 		{keeper.ErrCannotPaste, ExitUsage, "`keytray models auth paste-token` and `paste-api-key` take what any provider issues"},
 		{desk.ErrNoDialog, ExitFailed, "install zenity or kdialog, or run the command in a terminal: `keytray --help`"},
 		{desk.ErrNoClipboard, ExitFailed, "`keytray token --show` in a terminal shows the token"},
+		{sink.ErrNoChoice, ExitFailed, "`keytray which PROVIDER` says why not, `keytray models auth order` changes their order"},
+		{sink.ErrOtherProvider, ExitUsage, "see `keytray status`"},
+		{sink.ErrSessionKey, ExitUsage, ""},
+		{route.ErrBareModel, ExitUsage, "say PROVIDER/MODEL, or MODEL@PROFILE"},
 		{keeper.ErrUnknownProvider, ExitUsage, "known ones are built in or lie in providers/*.json of the state folder"},
 		{keeper.ErrPinned, ExitFailed, "if the change is right, sign in again: `keytray login PROVIDER`"},
 		{keeper.ErrMisconfigured, ExitFailed, "check the provider's client id and endpoints"},

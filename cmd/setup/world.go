@@ -148,7 +148,7 @@ func (w *World) Keeper(root sink.Root, secrets sink.Secrets) (*keeper.Keeper, er
 		w.Log.Warn("a provider file is left out", "err", err)
 	}
 	store := sink.Open(root.Dir, filepath.Join(own, "locks"), secrets)
-	store.Stuck = w.stuck
+	store.Stuck, store.OpenClaw = w.stuck, root.OpenClaw
 	return &keeper.Keeper{Store: store, Client: &oauth.Client{}, Providers: catalog, Log: w.Log}, nil
 }
 

@@ -1,0 +1,130 @@
+package sink
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/keytray/keytray/route"
+)
+
+// Report remembers how a request went that used a login: failure is empty for
+// one that worked. Model, if not empty, is the only one that a limit concerns.
+// It needs no keychain, and returns what is remembered now.
+func (s *Store) Report(ctx context.Context, ref Ref, failure route.Failure, model string) (route.Usage, error) {
+	p, err := s.Profile(ref)
+	if err != nil {
+		return route.Usage{}, err
+	}
+	r := report{p: p, failure: failure, model: route.ModelOf(model, p.Provider), s: s}
+	if s.shared() {
+		err = s.editMirror(ctx, p.at.place, ref.Agent, r.inMirror)
+	} else {
+		err = s.editCache(ctx, ref.Agent, r.inCache)
+	}
+	return r.after, err
+}
+
+// report is one Report at work.
+type report struct {
+	s       *Store
+	p       Profile
+	failure route.Failure
+	model   string
+	after   route.Usage
+}
+
+func (r *report) inMirror(m *mirror) error {
+	before := usage(m.top, m.state)[r.p.ID]
+	switch {
+	case m.stateErr != nil:
+		return m.stateErr
+	case m.state != nil:
+		m.state = r.in(m.state, before)
+	default:
+		m.top = r.in(m.top, before)
+	}
+	return nil
+}
+
+// inCache also forgets logins that are gone.
+func (r *report) inCache(c cache) object {
+	o := c.object
+	if m, err := r.s.readMirror(r.p.Agent); err == nil {
+		o = o.withMembers("usageStats", func(stats object) object {
+			known := m.logins(r.p.Agent).at
+			return slices.DeleteFunc(stats, func(x member) bool { _, ok := known[x.name]; return !ok })
+		})
+	}
+	return r.in(o, usage(c.object)[r.p.ID])
+}
+
+func (r *report) in(o object, before route.Usage) object {
+	now := r.s.clock().Wall
+	r.after = before.Worked(now)
+	if r.failure != "" {
+		r.after = before.Failed(r.failure, r.p.Provider, r.model, now)
+	}
+	o = o.withMembers("usageStats", func(stats object) object {
+		raw, _ := stats.get(r.p.ID)
+		return stats.set(r.p.ID, mergeUsage(raw, r.after))
+	})
+	if r.failure != "" {
+		return o
+	}
+	return o.withMembers("lastGood", func(good object) object {
+		return good.set(strings.ToLower(r.p.Provider), mustJSON(r.p.ID))
+	})
+}
+
+// usage reads usageStats, of which a later layer's entries win. Values of the
+// wrong type count as absent, one by one.
+func usage(layers ...object) map[string]route.Usage {
+	all := map[string]route.Usage{}
+	for _, layer := range layers {
+		raw, _ := layer.get("usageStats")
+		stats, err := parseObject(raw)
+		if err != nil {
+			continue
+		}
+		for _, m := range stats {
+			var u route.Usage
+			_ = json.Unmarshal(m.value, &u) // what does fit has been taken over
+			all[m.name] = u
+		}
+	}
+	return all
+}
+
+// mergeUsage writes u over an entry, keeping what only OpenClaw knows.
+func mergeUsage(raw json.RawMessage, u route.Usage) json.RawMessage {
+	old, err := parseObject(raw)
+	if err != nil {
+		old = nil // not an object: nobody reads it
+	}
+	old = old.without("lastUsed", "cooldownUntil", "cooldownReason", "cooldownModel", "disabledUntil", "disabledReason",
+		"blockedUntil", "blockedReason", "errorCount", "failureCounts", "lastFailureAt")
+	if u.BlockedUntil == 0 {
+		old = old.without("blockedModel", "blockedScope", "blockedSource")
+	}
+	next, err := parseObject(mustJSON(u))
+	if err != nil {
+		panic("sink: encoding a usage: " + err.Error())
+	}
+	return append(next, old...).encode()
+}
+
+// withMembers changes the object that is a member of o; one that is no object
+// is replaced, and an empty one dropped.
+func (o object) withMembers(name string, f func(object) object) object {
+	raw, _ := o.get(name)
+	inner, err := parseObject(raw)
+	if err != nil {
+		inner = nil
+	}
+	if inner = f(inner); len(inner) == 0 {
+		return append(object{}, o.without(name)...)
+	}
+	return slices.Clone(o).set(name, inner.encode())
+}
