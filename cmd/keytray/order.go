@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -86,7 +85,7 @@ func (a *app) order(o orderOf, change func(*sink.Store) error) error {
 	}
 	file := k.Store.OrderFile(a.agent)
 	if o.asJSON {
-		dir := filepath.Join(k.Store.Dir(), "agents", a.agent, "agent")
+		dir := k.Store.Agent(a.agent).Dir
 		return writeJSON(a.sys.stdout, orderReport{1, a.agent, dir, o.provider, file, file, ids})
 	}
 	list := strings.Join(ids, ", ")

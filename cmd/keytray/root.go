@@ -78,7 +78,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 	root.PersistentFlags().StringVar(&a.agent, "agent", sink.DefaultAgent, "agent whose logins are meant")
 	root.AddCommand(
 		a.loginCommand("login PROVIDER"), a.logoutCommand(), a.statusCommand(), a.tokenCommand(), a.exportCommand(), a.refreshCommand(), a.watchCommand(), a.workerCommand(),
-		a.whichCommand(), a.reportCommand(),
+		a.whichCommand(), a.reportCommand(), a.agentsCommand(),
 		a.doctorCommand(), a.modelsCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	return root

@@ -81,6 +81,8 @@ func Explain(err error) (code int, hint string) {
 		{sink.ErrNoChoice, ExitFailed, "`keytray which PROVIDER` says why not, `keytray models auth order` changes their order"},
 		{sink.ErrOtherProvider, ExitUsage, "see `keytray status`"},
 		{sink.ErrSessionKey, ExitUsage, ""},
+		{sink.ErrAgentExists, ExitFailed, "see `keytray agents list`"},
+		{sink.ErrRenews, ExitFailed, "sign in for the other agent too: `keytray login PROVIDER --agent NAME`"},
 		{route.ErrBareModel, ExitUsage, "say PROVIDER/MODEL, or MODEL@PROFILE"},
 		{keeper.ErrUnknownProvider, ExitUsage, "known ones are built in or lie in providers/*.json of the state folder"},
 		{keeper.ErrPinned, ExitFailed, "if the change is right, sign in again: `keytray login PROVIDER`"},
