@@ -2,10 +2,12 @@ package sink
 
 import (
 	"bytes"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/keytray/keytray/route"
 	"github.com/keytray/keytray/secret"
 )
 
@@ -85,6 +87,36 @@ func FuzzMirror(f *testing.F) {
 		again, err := parseMirror(out)
 		if err != nil || len(again.profiles) != len(m.profiles) {
 			t.Errorf("%q becomes %q: %v", b, out, err)
+		}
+	})
+}
+
+// Whatever others wrote as order, usage or sessions, reading it does no harm, and
+// what we write over it is read back.
+func FuzzRouting(f *testing.F) {
+	f.Add([]byte(`{"version":1,"order":{"Acme":["acme:a"," "]},"usageStats":{"acme:a":{"lastUsed":1.5,"errorCount":"x","failureCounts":{"auth":-1}}}}`))
+	f.Add([]byte(`{"owner":"keytray","sessions":{"s":{"pins":{"acme":"acme:a"},"at":1}},"order":[],"usageStats":null}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		o, err := parseObject(b)
+		if err != nil {
+			return
+		}
+		m := mirror{top: o}
+		m.setOrder("acme", []string{"acme:b", "acme:a"})
+		if ids := m.order("ACME"); len(ids) != 2 || ids[0] != "acme:b" {
+			t.Errorf("%q: the order is %q", b, ids)
+		}
+		u := usage(o)["acme:a"].Failed(route.RateLimit, "acme", "", time.UnixMilli(1795400000000))
+		raw, _ := o.get("usageStats")
+		stats, _ := parseObject(raw)
+		raw, _ = stats.get("acme:a")
+		next := object{{"usageStats", object{{"acme:a", mergeUsage(raw, u)}}.encode()}}
+		if got := usage(next)["acme:a"]; !reflect.DeepEqual(got, u) {
+			t.Errorf("%q: the usage is %+v, want %+v", b, got, u)
+		}
+		_ = cache{object: o}.pin("s", "acme")
+		if _, err := m.whole().indent(); err != nil {
+			t.Errorf("%q: %v", b, err)
 		}
 	})
 }

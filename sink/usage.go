@@ -103,16 +103,25 @@ func mergeUsage(raw json.RawMessage, u route.Usage) json.RawMessage {
 	if err != nil {
 		old = nil // not an object: nobody reads it
 	}
-	old = old.without("lastUsed", "cooldownUntil", "cooldownReason", "cooldownModel", "disabledUntil", "disabledReason",
-		"blockedUntil", "blockedReason", "errorCount", "failureCounts", "lastFailureAt")
 	if u.BlockedUntil == 0 {
 		old = old.without("blockedModel", "blockedScope", "blockedSource")
 	}
+	old = slices.DeleteFunc(old, func(m member) bool {
+		return slices.ContainsFunc(usageNames(), func(name string) bool { return strings.EqualFold(m.name, name) }) // as encoding/json reads them
+	})
 	next, err := parseObject(mustJSON(u))
 	if err != nil {
 		panic("sink: encoding a usage: " + err.Error())
 	}
 	return append(next, old...).encode()
+}
+
+// usageNames are the members of a usage that we write.
+func usageNames() []string {
+	return []string{
+		"lastUsed", "cooldownUntil", "cooldownReason", "cooldownModel", "disabledUntil", "disabledReason",
+		"blockedUntil", "blockedReason", "errorCount", "failureCounts", "lastFailureAt",
+	}
 }
 
 // withMembers changes the object that is a member of o; one that is no object
