@@ -85,9 +85,11 @@ func (s *Store) readCacheAt(path string) (cache, error) {
 
 // shared reports whether the root is also OpenClaw's.
 func (s *Store) shared() bool {
-	return s.OpenClaw || strings.HasPrefix(filepath.Base(s.dir), ".openclaw") ||
+	return s.OpenClaw || openClawName(s.dir) || openClawName(resolved(s.dir)) ||
 		fileExists(filepath.Join(s.dir, "openclaw.json")) || usesSQLite(s.dir)
 }
+
+func openClawName(dir string) bool { return strings.HasPrefix(filepath.Base(dir), ".openclaw") }
 
 func (c cache) sessions() map[string]session {
 	raw, _ := c.object.get("sessions")

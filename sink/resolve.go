@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/keytray/keytray/route"
@@ -81,23 +83,68 @@ func (s *Store) choose(r Request, m mirror, a agentLogins, q route.Question) (Re
 	if !a.has(q.Provider) {
 		return Resolved{}, fmt.Errorf("%s: %w", q.Provider, ErrUnknownProfile)
 	}
-	state, stateErr := s.readState(r.Agent)
-	m.state = state
-	config, configErr := s.config()
-	rules := route.Rules{Order: m.order(q.Provider), Config: config}
-	var cached cache
-	var cacheErr error
-	if r.Session != "" || !s.shared() {
-		cached, cacheErr = s.readCache(r.Agent)
-		q.Pin = cached.pin(r.Session, q.Provider)
-	}
-	rules.Usage = usage(m.top, m.state, cached.object)
-	c, ok := route.Choose(a.logins, rules, q)
-	x := Resolved{Profile: a.profiles[c.ID], Provider: q.Provider, Choice: c, Warning: errors.Join(stateErr, configErr, cacheErr)}
+	l := s.learnt(r.Agent, m, r.Session != "")
+	q.Pin = l.cache.pin(r.Session, q.Provider)
+	c, ok := route.Choose(a.logins, l.rules(q.Provider), q)
+	x := Resolved{Profile: a.profiles[c.ID], Provider: q.Provider, Choice: c, Warning: l.warning}
 	if !ok {
 		return x, fmt.Errorf("%s: %w", q.Provider, ErrNoChoice)
 	}
 	return x, nil
+}
+
+// learnt is what stands in an agent's files beyond its logins.
+type learnt struct {
+	mirror  mirror
+	config  route.Config
+	cache   cache
+	usage   map[string]route.Usage
+	warning error
+}
+
+func (s *Store) learnt(agent string, m mirror, pins bool) learnt {
+	l := learnt{mirror: m}
+	var stateErr, configErr, cacheErr error
+	l.mirror.state, stateErr = s.readState(agent)
+	l.config, configErr = s.config()
+	if pins || !s.shared() {
+		l.cache, cacheErr = s.readCache(agent)
+	}
+	l.usage = usage(m.top, l.mirror.state, l.cache.object)
+	l.warning = errors.Join(stateErr, configErr, cacheErr)
+	return l
+}
+
+func (l learnt) rules(provider string) route.Rules {
+	return route.Rules{Order: l.mirror.order(provider), Config: l.config, Usage: l.usage}
+}
+
+// InOrder are an agent's logins by provider, and those of one provider in the
+// order in which they would be used now; those that would not be used come last.
+// Like [Store.Profiles] it reads files only. ErrMirrorMissing (within a
+// *MirrorError) when there is no file.
+func (s *Store) InOrder(agent string) ([]Profile, error) {
+	m, err := s.readMirror(agent)
+	if err != nil {
+		return nil, err
+	}
+	a := m.logins(agent)
+	l := s.learnt(agent, m, false)
+	byProvider := map[string][]route.Login{}
+	for _, login := range a.logins {
+		provider := strings.ToLower(login.Provider)
+		byProvider[provider] = append(byProvider[provider], login)
+	}
+	var all []Profile
+	for _, provider := range slices.Sorted(maps.Keys(byProvider)) {
+		q := route.Question{Provider: provider, Now: s.clock().Wall}
+		for _, c := range route.Rank(byProvider[provider], l.rules(provider), q) {
+			if p, ok := a.profiles[c.ID]; ok {
+				all = append(all, p)
+			}
+		}
+	}
+	return all, nil
 }
 
 // agentLogins are an agent's logins, those that other programs keep included.

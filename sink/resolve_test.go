@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -184,6 +185,38 @@ func TestAConfiguredModeFitsOurMirror(t *testing.T) {
 	}
 }
 
+// InOrder lists what Resolve would choose first of each provider.
+func TestInOrder(t *testing.T) {
+	w := newWorld(t)
+	for _, id := range []string{"acme:a", "acme:b", "acme:c"} {
+		w.signIn("main", id)
+	}
+	other := credential("o", time.Hour)
+	other.Provider = "Able"
+	must(t, w.open().Update(t.Context(), sink.Ref{Agent: "main", ID: "able:1"}, func(tx *sink.Tx) error { return tx.Received(other) }))
+	list := func() string {
+		all, err := w.open().InOrder("main")
+		must(t, err)
+		var ids []string
+		for _, p := range all {
+			ids = append(ids, p.ID)
+		}
+		return strings.Join(ids, " ")
+	}
+	if got := list(); got != "able:1 acme:a acme:b acme:c" {
+		t.Errorf("by default %s", got)
+	}
+	w.report("acme:a", "", "")
+	w.report("acme:b", route.Auth, "")
+	if got := list(); got != "able:1 acme:c acme:a acme:b" {
+		t.Errorf("after use %s", got)
+	}
+	must(t, w.open().SetOrder(t.Context(), "main", "acme", "acme:b", "acme:c"))
+	if got := list(); got != "able:1 acme:c acme:b acme:a" {
+		t.Errorf("with an order %s", got)
+	}
+}
+
 // A configuration that cannot be read is a warning that shows nothing of it.
 func TestADamagedConfigurationIsLeftOut(t *testing.T) {
 	for _, text := range []string{"", "{", `{"auth": 7}`, `{"auth": {"order": "canary"}}`, "{\n\"canary", strings.Repeat("[", 1<<20), "{}" + strings.Repeat(" ", 4<<20), `{"auth": {"profiles": ["canary"]}}`} {
@@ -246,17 +279,25 @@ func TestOpenClawsRootGetsNoAuthJSON(t *testing.T) {
 // A root is OpenClaw's by its name, by its configuration, or because it was found
 // as such.
 func TestWhoseRootItIs(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links need a privilege here")
+	}
 	for name, c := range map[string]struct {
 		dir    string
 		claw   bool
 		shared bool
 	}{
 		"ours": {dir: "root"}, "found": {dir: "root", claw: true, shared: true}, "named": {dir: ".openclaw", shared: true}, "profile": {dir: ".openclaw-work", shared: true},
+		"linked": {dir: ".openclaw", shared: true},
 	} {
 		w := newWorld(t)
 		w.dir = filepath.Join(filepath.Dir(w.dir), c.dir)
 		p, err := w.open().Profile(w.signIn("main", "acme:a"))
 		must(t, err)
+		if name == "linked" {
+			must(t, os.Symlink(w.dir, w.dir+"-link"))
+			w.dir += "-link"
+		}
 		s := w.open()
 		s.OpenClaw = c.claw
 		must(t, s.Pin(t.Context(), p, "chat"))

@@ -25,8 +25,8 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the logins and how they are",
-		Long: `Show the logins of the agent, from the profile file alone: the keychain is not
-asked, so this works while it is locked.`,
+		Long: `Show the logins of the agent, those of one provider in the order of their use,
+from files alone: the keychain is not asked, so this works while it is locked.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), asJSON) },
 	}
@@ -39,18 +39,12 @@ func (a *app) status(ctx context.Context, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	var profiles []sink.Profile
-	for p, err := range k.Store.Profiles(a.agent) {
-		if errors.Is(err, sink.ErrMirrorMissing) {
-			if err := a.explainMissing(ctx, k, err); err != nil {
-				return err
-			}
-			break
-		}
-		if err != nil {
-			return err
-		}
-		profiles = append(profiles, p)
+	profiles, err := k.Store.InOrder(a.agent)
+	if errors.Is(err, sink.ErrMirrorMissing) {
+		err = a.explainMissing(ctx, k, err)
+	}
+	if err != nil {
+		return err
 	}
 	now := time.Now()
 	if asJSON {
