@@ -23,7 +23,7 @@ func Choose(logins []Login, r Rules, q Question) (c Choice, ok bool) {
 	s := newSearch(logins, r, q)
 	ranked := s.rank()
 	pin := slices.IndexFunc(logins, func(l Login) bool {
-		return l.ID == q.Pin && SameProvider(l.Provider, q.Provider) && l.Fault != AnotherProgram && l.Fault != Empty
+		return l.ID == q.Pin && SameProvider(l.Provider, q.Provider) && !slices.Contains([]Reason{AnotherProgram, Orphan, Empty}, l.Fault)
 	})
 	i, why, others := 0, s.why(), Later
 	if pin >= 0 {
@@ -104,6 +104,7 @@ func (c Candidate) Sentence(now time.Time) string {
 		ForeignHost:    "belongs to another machine",
 		Empty:          "holds no secret",
 		AnotherProgram: "is kept by another program",
+		Orphan:         "has no mark of ours in the profile file any more, and the keychain does not know it",
 		Missing:        "is named by the order and does not exist",
 		OtherMode:      "is of another kind than openclaw.json says",
 		NotInOrder:     "is not in the order that was set",

@@ -90,6 +90,7 @@ const (
 	ForeignHost    Reason = "foreign_host"
 	Empty          Reason = "empty"
 	AnotherProgram Reason = "another_program"
+	Orphan         Reason = "orphan"
 	Missing        Reason = "missing"
 	OtherMode      Reason = "other_mode"
 	NotInOrder     Reason = "not_in_order"

@@ -91,6 +91,20 @@ func (e entry) foreign() bool {
 	return false
 }
 
+// orphan reports whether the entry is one of ours whose member for us another
+// program dropped.
+func (e entry) orphan() bool {
+	if e.Ours.valid() || e.foreign() {
+		return false
+	}
+	for _, ref := range []*secretRef{e.TokenRef, e.KeyRef} {
+		if ref != nil && ref.Source == "exec" && ref.Provider == refProvider {
+			return true
+		}
+	}
+	return false
+}
+
 // mirror is the file in memory, and where somebody edits it also the one beside
 // it that may hold the order.
 type mirror struct {

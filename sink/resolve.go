@@ -36,6 +36,13 @@ type Request struct {
 	Session string
 }
 
+// Orphans reports whether there are logins of the provider that bear our
+// reference and not our mark: another program dropped it. [Store.Restore] brings
+// them back.
+func (x Resolved) Orphans() bool {
+	return slices.ContainsFunc(x.Choice.Others, func(c route.Candidate) bool { return c.Reason == route.Orphan })
+}
+
 // Resolved is the login that a request means, and why it is that one.
 type Resolved struct {
 	Profile Profile
@@ -66,7 +73,10 @@ func (s *Store) Resolve(r Request) (Resolved, error) {
 	}
 	if i, ok := a.at[name]; ok {
 		c, _ := route.Name(a.logins, name, q)
-		if c.Reason == route.AnotherProgram {
+		switch c.Reason {
+		case route.Orphan:
+			return Resolved{}, fmt.Errorf("%s: %w", name, ErrUnknownProfile)
+		case route.AnotherProgram:
 			return Resolved{Provider: a.logins[i].Provider, Choice: c}, fmt.Errorf("%s: %w: another program keeps it", name, ErrNoChoice)
 		}
 		return Resolved{Profile: a.profiles[name], Provider: a.logins[i].Provider, Choice: c}, nil
@@ -162,6 +172,9 @@ func (m mirror) logins(agent string) agentLogins {
 			continue
 		}
 		l := route.Login{ID: raw.name, Provider: e.Provider, Type: route.Type(e.Type), Fault: route.AnotherProgram}
+		if e.orphan() {
+			l.Fault = route.Orphan
+		}
 		if p, ok := e.profile(agent, raw.name); ok {
 			l = p.login()
 			a.profiles[p.ID] = p

@@ -526,3 +526,28 @@ func TestAskingChangesNothing(t *testing.T) {
 		}
 	}
 }
+
+// OpenClaw from 2026.5 on drops members that it does not know. Such an entry is
+// still ours, and known to nobody until it is restored.
+func TestAnEntryThatLostItsMark(t *testing.T) {
+	w := newWorld(t)
+	w.signIn("main", "acme:a")
+	w.signIn("main", "acme:b")
+	const stripped = `"acme:b": {"type": "token", "provider": "acme", "tokenRef": {"source": "exec", "provider": "keytray", "id": "p/1"}}`
+	var file struct {
+		Profiles map[string]json.RawMessage `json:"profiles"`
+	}
+	must(t, json.Unmarshal([]byte(w.files()[w.mirror()]), &file))
+	w.writeMirror(`{"profiles": {"acme:a": ` + string(file.Profiles["acme:a"]) + `, ` + stripped + `}}`)
+	if _, err := w.resolve(sink.Request{Name: "acme:b"}); !errors.Is(err, sink.ErrUnknownProfile) {
+		t.Errorf("by name: %v, want ErrUnknownProfile", err)
+	}
+	if x, err := w.resolve(sink.Request{Name: "acme"}); err != nil || x.Profile.ID != "acme:a" || !x.Orphans() {
+		t.Errorf("by provider: %s, orphans %v, %v", x.Profile.ID, x.Orphans(), err)
+	}
+	must(t, w.open().Restore(t.Context(), sink.Ref{Agent: "main", ID: "acme:b"}))
+	if x, err := w.resolve(sink.Request{Name: "acme"}); err != nil || x.Orphans() {
+		t.Errorf("restored: orphans %v, %v", x.Orphans(), err)
+	}
+	w.want(sink.Request{Name: "acme:b"}, "acme:b", route.Named)
+}

@@ -30,7 +30,7 @@ func (a *app) reportCommand() *cobra.Command {
 others of the provider come first: after rate_limit for 30 seconds, and twice as
 long each time up to a day; after billing from 10 minutes up to a day; after auth
 and timeout for 30 seconds, a minute, then 5 minutes. A success ends the rest, and
-makes the login the one that was used last. The keychain is not asked.`,
+makes the login the one that was used last.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.reportOutcome(cmd.Context(), o) },
 	}
@@ -66,7 +66,11 @@ func (a *app) reportOutcome(ctx context.Context, o outcome) error {
 	if err != nil {
 		return err
 	}
-	u, err := k.Store.Report(ctx, sink.Ref{Agent: a.agent, ID: o.profile}, route.Failure(o.failure), o.model)
+	ref, failure := sink.Ref{Agent: a.agent, ID: o.profile}, route.Failure(o.failure)
+	u, err := k.Store.Report(ctx, ref, failure, o.model)
+	if isLost(err) && a.restore(ctx, k, err) == nil {
+		u, err = k.Store.Report(ctx, ref, failure, o.model)
+	}
 	if err != nil {
 		return err
 	}

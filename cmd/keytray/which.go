@@ -71,14 +71,16 @@ func (a *app) complete(r *sink.Request, args []string) error {
 }
 
 // resolve finds the login that a request means, and pins it where the request
-// names it for a session. A profile file that is missing, or that lost the entry
-// to another program, is first restored from the keychain.
+// names it for a session. What the profile file lost, to an accident or to a
+// program that writes it without our members, is first restored.
 func (a *app) resolve(ctx context.Context, k *keeper.Keeper, r sink.Request) (sink.Resolved, error) {
 	x, err := k.Store.Resolve(r)
-	if errors.Is(err, sink.ErrMirrorMissing) || errors.Is(err, sink.ErrUnknownProfile) {
+	if isLost(err) {
 		if err := a.restore(ctx, k, err); err != nil {
 			return sink.Resolved{}, err
 		}
+		x, err = k.Store.Resolve(r)
+	} else if x.Orphans() && a.restore(ctx, k, sink.ErrUnknownProfile) == nil {
 		x, err = k.Store.Resolve(r)
 	}
 	if x.Warning != nil {
@@ -90,9 +92,14 @@ func (a *app) resolve(ctx context.Context, k *keeper.Keeper, r sink.Request) (si
 	return x, a.pin(ctx, k, r, x)
 }
 
+// isLost reports whether err may come from a profile file that lost something.
+func isLost(err error) bool {
+	return errors.Is(err, sink.ErrMirrorMissing) || errors.Is(err, sink.ErrUnknownProfile)
+}
+
 // restore brings back what the keychain knows of the agent's logins and the
-// profile file does not. It returns missing if that is nothing.
-func (a *app) restore(ctx context.Context, k *keeper.Keeper, missing error) error {
+// profile file does not. It returns lost if that is nothing.
+func (a *app) restore(ctx context.Context, k *keeper.Keeper, lost error) error {
 	refs, err := k.Store.Indexed(ctx)
 	if err != nil {
 		return err
@@ -109,17 +116,17 @@ func (a *app) restore(ctx context.Context, k *keeper.Keeper, missing error) erro
 			continue
 		}
 		if err := k.Store.Restore(ctx, ref); err != nil {
-			return errors.Join(missing, err)
+			return errors.Join(lost, err)
 		}
 		restored = true
 	}
 	switch {
 	case restored:
 		return nil
-	case errors.Is(missing, sink.ErrMirrorMissing):
+	case errors.Is(lost, sink.ErrMirrorMissing):
 		return fmt.Errorf("agent %s: %w", a.agent, sink.ErrUnknownProfile)
 	default:
-		return missing
+		return lost
 	}
 }
 
