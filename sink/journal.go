@@ -24,6 +24,9 @@ const (
 	phaseReceived phase = "received"
 	// phaseLogout: the profile is being removed.
 	phaseLogout phase = "logout"
+	// phaseImporting: generation g is being moved here from another program's
+	// file, and one of the two places is too many.
+	phaseImporting phase = "importing"
 )
 
 // journal is the one file that tells the next process what this one was doing
@@ -41,6 +44,11 @@ type journal struct {
 	// Process is the one at work.
 	Process Process `json:"process,omitzero"`
 	Epoch   uint64  `json:"epoch,omitempty"`
+	// Root and Ref name the profile that is being moved here, so that the journal
+	// is found where no mirror tells of it yet; From is where it comes from.
+	Root string `json:"root,omitempty"`
+	Ref  Ref    `json:"ref,omitzero"`
+	From Origin `json:"from,omitzero"`
 	// Box is the sealed next generation.
 	Box []byte `json:"box,omitempty"`
 	Sum string `json:"sum"`
@@ -71,8 +79,13 @@ func decodeJournal(b []byte) (journal, error) {
 	if j.V != journalVersion || sum != checksum(mustJSON(j)) {
 		return journal{}, errCorrupt
 	}
-	if j.Phase == phaseLogout || (j.G > 0 && (j.Phase == phaseSending || j.Phase == phaseReceived)) {
+	switch j.Phase {
+	case phaseLogout:
 		return j, nil
+	case phaseSending, phaseReceived, phaseImporting:
+		if j.G > 0 {
+			return j, nil
+		}
 	}
 	return journal{}, errCorrupt
 }

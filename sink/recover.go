@@ -25,13 +25,18 @@ func (tx *Tx) recover(ctx context.Context) error {
 	if errors.Is(err, errCorrupt) {
 		return tx.journal.quarantine() // the slots decide
 	}
-	if err != nil || j == nil {
+	if err != nil {
 		return err
+	}
+	if j == nil {
+		return tx.settleImport(ctx) // where there is one, its journal has been lost
 	}
 	tx.highest = max(tx.highest, j.G)
 	switch {
 	case j.Phase == phaseLogout:
 		return tx.erase(ctx)
+	case j.Phase == phaseImporting:
+		return tx.resumeImport(ctx, *j)
 	case tx.cur == nil:
 		return nil // nothing opens the box; it is kept, and so is the journal
 	case j.G <= tx.cur.g:
@@ -148,9 +153,17 @@ func (tx *Tx) finishReceived(ctx context.Context, j journal) error {
 // resume takes note of a request that was sent, or about to be, by a process
 // that is gone. One that lives holds a lock on a file that was replaced.
 func (tx *Tx) resume(j journal) error {
-	if me := tx.s.locker.Self(); j.Process.PID != me.PID && tx.s.locker.Lives(j.Process) {
-		return fmt.Errorf("%w (process %d, in the middle of a renewal)", ErrBusy, j.Process.PID)
+	if err := tx.refuseLiving(j, "a renewal"); err != nil {
+		return err
 	}
 	tx.prior = &j
+	return nil
+}
+
+// refuseLiving ends an update if the journal's process lives after all.
+func (tx *Tx) refuseLiving(j journal, what string) error {
+	if me := tx.s.locker.Self(); j.Process.PID != me.PID && tx.s.locker.Lives(j.Process) {
+		return fmt.Errorf("%w (process %d, in the middle of %s)", ErrBusy, j.Process.PID, what)
+	}
 	return nil
 }

@@ -74,6 +74,11 @@ type Store struct {
 	// in it that it would take for its own. One that bears its marks counts as
 	// such in any case. It is set before the store is used.
 	OpenClaw bool
+	// Left, if set, reads what a file still has of a login that is being moved
+	// here from it: its secret, empty if there is none any more. An error means
+	// that nobody can tell, and so does Left not set. It is set before the store
+	// is used.
+	Left func(from Origin, kind Kind) (secret.Text, error)
 
 	dir        string
 	place      string

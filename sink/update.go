@@ -59,7 +59,8 @@ type Tx struct {
 	next       *generation
 	journalled bool
 	removed    bool
-	adopting   bool // another machine's login is to become ours
+	adopting   bool  // another machine's login is to become ours
+	importErr  error // why nobody can tell whether cur has left its old place
 }
 
 // Update runs f on a profile under its lock, after finishing what a crash left
@@ -225,6 +226,9 @@ func (tx *Tx) Sending() error {
 	}
 	if tx.unsaved {
 		return ErrNotSaved
+	}
+	if tx.importing() {
+		return tx.stillImporting()
 	}
 	now := millis(tx.s.clock().Wall)
 	j := journal{Phase: phaseSending, G: tx.cur.g + 1, FP: tx.cur.fingerprint(), Attempt: 1, Wall: now, Last: now, Process: tx.s.locker.Self()}
@@ -425,6 +429,9 @@ func (tx *Tx) saveOnce(ctx context.Context, x generation) error {
 // older generation, and a generation that is not saved yet changes only the
 // state.
 func (tx *Tx) writeMirror(ctx context.Context) error {
+	if tx.importing() {
+		return tx.stillImporting() // it is not ours to tell of yet
+	}
 	st := tx.bound()
 	switch {
 	case tx.Lost():
