@@ -73,8 +73,8 @@ var rules = []rule{
 	},
 	{
 		uses: []string{".Reveal"},
-		only: []string{"secret/secret.go", "oauth/*.go", "sink/credential.go", "export/*.go", "desk/clipboard*.go", "keeper/paste.go"},
-		why:  "a secret is seen where it enters or leaves: request body, keychain bytes, exported text, the clipboard, what was pasted",
+		only: []string{"secret/secret.go", "oauth/*.go", "sink/credential.go", "export/*.go", "desk/clipboard*.go", "keeper/paste.go", "client/*.go"},
+		why:  "a secret is seen where it enters or leaves: request body, keychain bytes, exported text, the clipboard, what was pasted, another program's file",
 	},
 	{
 		uses: []string{
@@ -145,6 +145,7 @@ var layers = []layer{
 	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
 	{pkg: "keeper", uses: []string{"oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
 	{pkg: "notify", uses: []string{"plain"}, why: "says what it is told to"},
+	{pkg: "client", uses: []string{"secret", "sink"}, why: "files of other programs, read and written as sink does its own; no protocol, no keychain"},
 	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
 	{
 		pkg:  "cmd/tray",

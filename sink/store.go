@@ -15,7 +15,8 @@
 //
 // # Order of locks
 //
-// Profile, then root, then mirror; the last two are held for short I/O only.
+// Profile, then those of the program that a login is imported from, then root,
+// then mirror; the last two are held for short I/O only.
 // Lock files are files of their own and are never deleted.
 //
 // # Under the lock

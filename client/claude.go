@@ -1,0 +1,51 @@
+package client
+
+import (
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/keytray/keytray/sink"
+)
+
+// claudeForm is Claude Code's .credentials.json, on Linux and Windows. Other
+// things than the login lie in the same object.
+type claudeForm struct{}
+
+// claudeStale is when Claude Code takes a lock for left behind.
+const claudeStale = time.Minute
+
+func (claudeForm) locks(path string, _ Login) []lock {
+	dir := filepath.Dir(path)
+	return []lock{
+		newFolderLock(filepath.Join(dir, ".oauth_refresh.lock"), claudeStale),
+		newFolderLock(dir+".lock", claudeStale),
+		newFolderLock(filepath.Join(dir, ".storage-write.lock"), claudeStale),
+	}
+}
+
+func (claudeForm) logins(top object) ([]Login, error) {
+	o, err := top.object("claudeAiOauth")
+	if err != nil || o == nil {
+		return nil, err
+	}
+	l := Login{Name: "claudeAiOauth", Provider: "anthropic", Kind: sink.KindOAuth}
+	var errs [4]error
+	l.Access, errs[0] = o.secret("accessToken")
+	l.Refresh, errs[1] = o.secret("refreshToken")
+	l.Expires, errs[2] = o.time("expiresAt")
+	l.Claim.Client, errs[3] = o.text("clientId")
+	if l.Refresh.Empty() {
+		l.Kind = sink.KindToken // a setup token, or what a sink wrote
+	}
+	return []Login{l}, errors.Join(errs[:]...)
+}
+
+// strip ends the login, whose access token is all there is of it.
+func (claudeForm) strip(top object, l Login, _ bool) object {
+	if l.Kind != sink.KindOAuth {
+		return top.without("claudeAiOauth")
+	}
+	o, _ := top.object("claudeAiOauth")
+	return top.set("claudeAiOauth", o.without("refreshToken", "refreshTokenExpiresAt").encode())
+}

@@ -1,0 +1,225 @@
+package client
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/keytray/keytray/secret"
+	"github.com/keytray/keytray/sink"
+)
+
+// openclawForm is the auth-profiles.json of OpenClaw up to 2026.6.1. Later
+// versions have a database, which is not touched.
+type openclawForm struct{}
+
+// fence begins what OpenClaw puts in place of a token that it is about to renew.
+const fence = "openclaw-oauth-refresh-fence:"
+
+func openclawSources(dir, agent string) []Source {
+	profiles := Source{Program: openclaw, Path: filepath.Join(dir, "agents", agent, "agent", "auth-profiles.json")}
+	return []Source{profiles, legacySource(dir)}
+}
+
+func legacySource(dir string) Source {
+	return Source{Program: legacy, Path: filepath.Join(dir, "credentials", "oauth.json")}
+}
+
+// Profiles is an auth-profiles.json by its path.
+func Profiles(path string) Source { return Source{Program: openclaw, Path: path} }
+
+// Legacy is the file in which OpenClaw's oldest versions kept all logins of the
+// state folder dir; ok is false if there is none, or if an OpenClaw with a
+// database has the folder.
+func Legacy(dir, agent string) (s Source, ok bool) {
+	s = legacySource(dir)
+	if _, err := os.Lstat(s.Path); errors.Is(err, fs.ErrNotExist) {
+		return s, false
+	}
+	return s, !hasDatabase(dir, agent)
+}
+
+// IsLegacy reports whether nothing renews the logins of this file any more.
+func (s Source) IsLegacy() bool { return s.Program == legacy }
+
+// hasDatabase reports whether an OpenClaw of 2026.6.5 or later has the folder:
+// what its older files still hold are copies of what it owns.
+func hasDatabase(dir, agent string) bool {
+	for _, path := range []string{
+		filepath.Join(dir, "state", "openclaw.sqlite"),
+		filepath.Join(dir, "agents", agent, "agent", "openclaw-agent.sqlite"),
+	} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
+// locks are the one of the profile's renewal, under the state folder, and that of
+// the file.
+func (openclawForm) locks(path string, l Login) []lock {
+	state := filepath.Join(filepath.Dir(path), "..", "..", "..") // agents/main/agent/auth-profiles.json
+	sum := sha256.Sum256([]byte(l.raw + "\x00" + l.Name))
+	return []lock{
+		newSidecarLock(filepath.Join(state, "locks", "oauth-refresh", "sha256-"+hex.EncodeToString(sum[:])+".lock"), 3*time.Minute),
+		newSidecarLock(path+".lock", 30*time.Second),
+	}
+}
+
+func (openclawForm) logins(top object) ([]Login, error) {
+	profiles, err := top.object("profiles")
+	if err != nil {
+		return nil, err
+	}
+	var all []Login
+	for _, m := range profiles {
+		l, err := profileLogin(m)
+		if err != nil {
+			return nil, fmt.Errorf("profile %q: %w", m.name, err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// profileLogin reads one profile of auth-profiles.json. What holds no secret but
+// a reference to one has no login in it.
+func profileLogin(m member) (Login, error) {
+	o, err := parseObject(m.value)
+	if err != nil {
+		return Login{}, errors.New("it is not an object")
+	}
+	s, err := o.texts("type", "mode", "provider", "accountId", "email")
+	if err != nil {
+		return Login{}, err
+	}
+	kind := s[0]
+	if kind == "" {
+		kind = s[1]
+	}
+	l := Login{Name: m.name, raw: s[2], Provider: strings.ToLower(strings.TrimSpace(s[2])), Account: s[3], Email: s[4]}
+	switch kind {
+	case "oauth":
+		l.Kind = sink.KindOAuth
+		return oauthLogin(l, o)
+	case "token":
+		l.Kind = sink.KindToken
+		return staticLogin(l, o, "token")
+	case "api_key":
+		l.Kind = sink.KindAPIKey
+		return staticLogin(l, o, "key", "apiKey")
+	}
+	return l, nil // OpenClaw ignores it too
+}
+
+// oauthLogin reads the members that all programs of this family use.
+func oauthLogin(l Login, o object) (Login, error) {
+	var errs [5]error
+	l.Access, errs[0] = o.secret("access")
+	l.Refresh, errs[1] = o.secret("refresh")
+	l.ID, errs[2] = o.secret("idToken")
+	l.Expires, errs[3] = o.time("expires")
+	l.Claim, errs[4] = claimOf(o, "issuer", "clientId", "tokenEndpoint")
+	if l.Provider == "openai" {
+		l.Provider = codexProvider // a ChatGPT login by its newer name
+	}
+	return l, errors.Join(errs[:]...)
+}
+
+// staticLogin reads a secret from the first of these members that has one.
+func staticLogin(l Login, o object, names ...string) (Login, error) {
+	var err error
+	if l.Expires, err = o.time("expires"); err != nil {
+		return Login{}, err
+	}
+	for _, name := range names {
+		raw := o.raw(name)
+		if raw == nil || raw[0] == '{' { // a reference
+			continue
+		}
+		if l.Access, err = o.secret(name); err != nil {
+			return Login{}, err
+		}
+		if strings.HasPrefix(l.Access.Reveal(), "${") { // the name of a variable
+			l.Access = secret.Text{}
+		}
+		if !l.Access.Empty() {
+			break
+		}
+	}
+	if strings.HasPrefix(l.Access.Reveal(), "sk-ant-oat") { // a setup token, whatever it is filed as
+		l.Kind = sink.KindToken
+	}
+	return l, nil
+}
+
+// fenced reports whether OpenClaw is renewing the login, or died doing so.
+func (l Login) fenced() bool {
+	return strings.HasPrefix(l.Access.Reveal(), fence) || strings.HasPrefix(l.Refresh.Reveal(), fence)
+}
+
+// strip turns an OAuth profile into one of a token that cannot be renewed; one of
+// a static secret goes. In a file that is ours the entry stays, without a secret,
+// for the mirror to fill.
+func (openclawForm) strip(top object, l Login, bare bool) object {
+	profiles, _ := top.object("profiles")
+	if l.Kind != sink.KindOAuth && !bare {
+		return top.set("profiles", profiles.without(l.Name).encode())
+	}
+	o, _ := parseObject(profiles.raw(l.Name))
+	o = o.without("mode", "access", "refresh", "idToken", "token", "key", "apiKey")
+	if bare {
+		return top.set("profiles", profiles.set(l.Name, o.encode()).encode())
+	}
+	o = o.set("type", quoted("token")).set("token", quoted(l.Access.Reveal()))
+	return top.set("profiles", profiles.set(l.Name, o.encode()).encode())
+}
+
+// legacyForm is credentials/oauth.json: provider to login, in OpenClaw's oldest
+// versions. Later ones copied it into auth-profiles.json; nothing renews what is
+// still in it.
+type legacyForm struct{}
+
+func (legacyForm) locks(string, Login) []lock { return nil }
+
+func (legacyForm) logins(top object) ([]Login, error) {
+	var all []Login
+	for _, m := range top {
+		o, err := parseObject(m.value)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not an object", m.name)
+		}
+		s, err := o.texts("accountId", "email")
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", m.name, err)
+		}
+		l := Login{Name: m.name, Provider: strings.ToLower(m.name), Kind: sink.KindOAuth, Account: s[0], Email: s[1]}
+		if l, err = oauthLogin(l, o); err != nil {
+			return nil, fmt.Errorf("%q: %w", m.name, err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// strip removes the login, and with the last one the file: later versions of
+// OpenClaw do not start where it is.
+func (legacyForm) strip(top object, l Login, _ bool) object {
+	if top = top.without(l.Name); len(top) == 0 {
+		return nil
+	}
+	return top
+}
+
+// short names a login in a file name.
+func short(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:4])
+}

@@ -1,0 +1,98 @@
+package client
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/keytray/keytray/secret"
+	"github.com/keytray/keytray/sink"
+)
+
+// piForm is pi's auth.json: provider to login. pi renews under its lock.
+type piForm struct{}
+
+func (piForm) locks(path string, _ Login) []lock {
+	return []lock{newFolderLock(path+".lock", 30*time.Second)}
+}
+
+func (piForm) logins(top object) ([]Login, error) {
+	all, err := byProvider(top, "api_key")
+	for i, l := range all {
+		if indirect(l.Access.Reveal()) {
+			all[i].Access = secret.Text{}
+		}
+	}
+	return all, err
+}
+
+var variable = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+
+// indirect reports whether a key is a command or the name of a variable.
+func indirect(key string) bool { return strings.HasPrefix(key, "!") || variable.MatchString(key) }
+
+// strip leaves the access token as a key: pi uses it as it is, and cannot renew
+// it.
+func (piForm) strip(top object, l Login, _ bool) object {
+	if l.Kind != sink.KindOAuth {
+		return top.without(l.Name)
+	}
+	o, _ := top.object(l.Name)
+	o = o.without("access", "refresh", "expires").set("type", quoted("api_key")).set("key", quoted(l.Access.Reveal()))
+	return top.set(l.Name, o.encode())
+}
+
+// opencodeForm is opencode's auth.json: provider to login. opencode has no lock,
+// and renews what has expired.
+type opencodeForm struct{}
+
+func (opencodeForm) locks(string, Login) []lock { return nil }
+
+func (opencodeForm) logins(top object) ([]Login, error) {
+	return byProvider(top, "api")
+}
+
+// strip leaves an empty refresh token, since opencode wants one that is text.
+func (opencodeForm) strip(top object, l Login, _ bool) object {
+	if l.Kind != sink.KindOAuth {
+		return top.without(l.Name)
+	}
+	o, _ := top.object(l.Name)
+	return top.set(l.Name, o.set("refresh", quoted("")).encode())
+}
+
+// byProvider reads a file that has a login for each provider: OAuth, or a key
+// whose type is keyType.
+func byProvider(top object, keyType string) ([]Login, error) {
+	var all []Login
+	for _, m := range top {
+		o, err := parseObject(m.value)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not an object", m.name)
+		}
+		l, err := providerLogin(m.name, o, keyType)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", m.name, err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+func providerLogin(name string, o object, keyType string) (Login, error) {
+	s, err := o.texts("type", "accountId")
+	if err != nil {
+		return Login{}, err
+	}
+	l := Login{Name: name, Provider: strings.ToLower(name), Account: s[1]}
+	switch s[0] {
+	case "oauth":
+		l.Kind = sink.KindOAuth
+		return oauthLogin(l, o)
+	case keyType:
+		l.Kind = sink.KindAPIKey
+		return staticLogin(l, o, "key")
+	}
+	return l, nil // of a type that holds nothing for us
+}
