@@ -143,7 +143,7 @@ var layers = []layer{
 	{pkg: "sink/sinktest", why: "a keychain in memory that fails as real ones do"},
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},
 	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
-	{pkg: "keeper", uses: []string{"oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
+	{pkg: "keeper", uses: []string{"client", "oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
 	{pkg: "notify", uses: []string{"plain"}, why: "says what it is told to"},
 	{pkg: "client", uses: []string{"secret", "sink"}, why: "files of other programs, read and written as sink does its own; no protocol, no keychain"},
 	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
@@ -155,7 +155,7 @@ var layers = []layer{
 	{pkg: "cmd/tray/view", uses: []string{"cmd/tray/icon", "keeper", "plain", "sink"}, why: "what a person is shown, as data"},
 	{
 		pkg:  "cmd/setup",
-		uses: []string{"desk", "keeper", "keychain", "oauth", "plain", "provider", "route", "sink"},
+		uses: []string{"client", "desk", "keeper", "keychain", "oauth", "plain", "provider", "route", "sink"},
 		why:  "the wiring that both programs share",
 	},
 	{

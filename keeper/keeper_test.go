@@ -37,6 +37,12 @@ func newDesk(t *testing.T, opts oauthtest.Options) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
+	return newDeskAt(t, s)
+}
+
+// newDeskAt is another machine of the same server.
+func newDeskAt(t *testing.T, s *oauthtest.Server) *desk {
+	t.Helper()
 	base := t.TempDir()
 	return &desk{t, s, &sinktest.Keychain{}, filepath.Join(base, "root"), filepath.Join(base, "place")}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
@@ -55,10 +56,14 @@ func (k *Keeper) Login(ctx context.Context, r LoginRequest) (sink.Profile, error
 	if err != nil {
 		return sink.Profile{}, fmt.Errorf("signing in to %s: %w", r.Provider, err)
 	}
-	pin := sink.Pin{Issuer: p.Issuer, Client: p.ClientID, TokenEndpoint: p.TokenEndpoint, RevocationEndpoint: p.RevocationEndpoint}
-	profile, err := k.login(ctx, l, r, pin)
+	profile, err := k.login(ctx, l, r, pinOf(p))
 	l.Close(err)
 	return profile, err
+}
+
+// pinOf is where a login of p may be renewed.
+func pinOf(p provider.OAuth) sink.Pin {
+	return sink.Pin{Issuer: p.Issuer, Client: p.ClientID, TokenEndpoint: p.TokenEndpoint, RevocationEndpoint: p.RevocationEndpoint}
 }
 
 // login is Login from the open door on.

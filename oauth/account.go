@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -16,6 +17,13 @@ import (
 var ErrNoAccount = errors.New("the token does not say which account it is for")
 
 const maxClaim = 320 // an e-mail address at its longest
+
+// Inspect reads what a stored token says of itself: whose it is and when it ends,
+// zero if it does not say. Nothing of it is verified; a token that lied would not
+// work for the account that it names.
+func Inspect(t Token, p provider.OAuth) (a Account, end time.Time) {
+	return accountOf(t, p.Identity), expiry(nil, t.Access, time.Now())
+}
 
 // accountOf reads the identity claims; what is missing or odd stays empty.
 func accountOf(t Token, id provider.Identity) Account {

@@ -184,6 +184,21 @@ func TestErrorAnswerHasNoToken(t *testing.T) {
 	}
 }
 
+// TestInspect: a stored token tells its account and its end, in the place that
+// the provider uses.
+func TestInspect(t *testing.T) {
+	end := time.Now().Add(time.Hour).Truncate(time.Second)
+	access := jwt(`{"https://a/b":{"id":"acct-1"},"exp":` + strconv.FormatInt(end.Unix(), 10) + `}`)
+	p := provider.OAuth{Identity: provider.Identity{Token: "access_token", Account: []string{"https://a/b", "id"}}}
+	a, got := Inspect(Token{Access: secret.New(access)}, p)
+	if a.ID != "acct-1" || got.Sub(end).Abs() > time.Second {
+		t.Errorf("Inspect = %+v, %v, want acct-1 and %v", a, got, end)
+	}
+	if a, got := Inspect(Token{Access: secret.New("opaque")}, p); a != (Account{}) || !got.IsZero() {
+		t.Errorf("Inspect(opaque) = %+v, %v, want nothing", a, got)
+	}
+}
+
 func TestAccount(t *testing.T) {
 	codex := provider.Identity{
 		Token:   "access_token",

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/keytray/keytray/client"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/oauth"
@@ -148,7 +149,7 @@ func (w *World) Keeper(root sink.Root, secrets sink.Secrets) (*keeper.Keeper, er
 		w.Log.Warn("a provider file is left out", "err", err)
 	}
 	store := sink.Open(root.Dir, filepath.Join(own, "locks"), secrets)
-	store.Stuck, store.OpenClaw = w.stuck, root.OpenClaw
+	store.Stuck, store.OpenClaw, store.Left = w.stuck, root.OpenClaw, client.Left
 	return &keeper.Keeper{Store: store, Client: &oauth.Client{}, Providers: catalog, Log: w.Log}, nil
 }
 
