@@ -160,7 +160,7 @@ var layers = []layer{
 	},
 	{
 		pkg:  "cmd/keytray",
-		uses: []string{"cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "plain", "provider", "route", "secret", "sink"},
+		uses: []string{"client", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "plain", "provider", "route", "secret", "sink"},
 		why:  "wiring",
 	},
 	{pkg: "cmd/tray/autostart", why: "one switch per desktop; it is told where things lie"},

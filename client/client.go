@@ -153,8 +153,7 @@ func (s Source) form() (form, error) {
 type Places struct {
 	// Home is the person's home folder, Agent the OpenClaw agent that is meant.
 	Home, Agent string
-	// OpenClaw, if not empty, is the folder of an OpenClaw that is known to be
-	// there.
+	// OpenClaw, if not empty, is the state folder that the person named.
 	OpenClaw string
 	Getenv   func(string) string
 }

@@ -253,7 +253,7 @@ func (k *Keeper) importID(agent string, s client.Source, l client.Login, c sink.
 		}
 		return id, nil
 	}
-	return "", fmt.Errorf("%q: %w", ids[0], ErrTaken)
+	return "", fmt.Errorf("%w: no profile can be called %q here", ErrStays, ids[0])
 }
 
 // refuseSecond refuses the login of an account that has one under another id, or

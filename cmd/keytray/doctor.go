@@ -71,6 +71,10 @@ func (a *app) examine(ctx context.Context, k *keeper.Keeper, ref sink.Ref, fix b
 		return false, nil
 	}
 	mended, err := a.mend(ctx, k, ref, err)
+	if errors.Is(err, sink.ErrImporting) {
+		fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s: %s\n", "not moved", plain.Text(ref.ID), ref.Agent, plain.Text(setup.OneLine(err)))
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

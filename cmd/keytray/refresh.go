@@ -31,6 +31,9 @@ func (a *app) refresh(ctx context.Context, name string) error {
 	}
 	var t keeper.Token
 	err = a.unlocking(ctx, func() error {
+		if err := a.takeIn(ctx, k); err != nil {
+			return err
+		}
 		x, err := a.resolve(ctx, k, sink.Request{Agent: a.agent, Name: name})
 		if err != nil {
 			return err

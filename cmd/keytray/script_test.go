@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/keytray/keytray/keychain/session"
+	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/oauth/oauthtest"
 )
 
@@ -44,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"unlock":   unlock,
 			"fault":    fault,
 			"await":    await,
+			"grant":    grant,
 		},
 	})
 }
@@ -194,4 +196,24 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// grant USER FILE gives another program a login of USER, by putting its tokens in
+// place of ACCESS, REFRESH and EXPIRES in the program's file. The refresh token
+// also goes to the variable REFRESH.
+func grant(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	l, err := (&oauth.Client{}).StartLogin(ctx, *server(ts).Provider().OAuth)
+	ts.Check(err)
+	go func() { _, _ = oauthtest.Browser{User: args[0]}.Open(ctx, l.URL) }()
+	t, err := l.Wait(ctx)
+	l.Close(err)
+	ts.Check(err)
+	path := ts.MkAbs(args[1])
+	text, err := os.ReadFile(path)
+	ts.Check(err)
+	fill := strings.NewReplacer("ACCESS", t.Access.Reveal(), "REFRESH", t.Refresh.Reveal(), "EXPIRES", strconv.FormatInt(t.Expiry.UnixMilli(), 10))
+	ts.Check(os.WriteFile(path, []byte(fill.Replace(string(text))), 0o600))
+	ts.Setenv("REFRESH", t.Refresh.Reveal())
 }

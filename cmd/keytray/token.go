@@ -101,6 +101,9 @@ func (a *app) handOut(ctx context.Context, args []string, r sink.Request, o outp
 	}
 	var t keeper.Token
 	err = a.unlocking(ctx, func() error {
+		if err := a.takeIn(ctx, k); err != nil {
+			return err
+		}
 		x, err := a.resolve(ctx, k, r)
 		if err != nil {
 			return err

@@ -53,6 +53,7 @@ func (a *app) watch(ctx context.Context, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	a.warn(a.takeIn(ctx, k))
 	folders, err := setup.WatchFiles(k.Store)
 	if err != nil {
 		return err

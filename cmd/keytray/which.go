@@ -115,7 +115,12 @@ func (a *app) restore(ctx context.Context, k *keeper.Keeper, lost error) error {
 		if ref.Agent != a.agent || there[ref] {
 			continue
 		}
-		if err := k.Store.Restore(ctx, ref); err != nil {
+		err := k.Store.Restore(ctx, ref)
+		if errors.Is(err, sink.ErrImporting) { // the others are none the worse for it
+			lost = err
+			continue
+		}
+		if err != nil {
 			return errors.Join(lost, err)
 		}
 		restored = true

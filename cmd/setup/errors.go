@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/keytray/keytray/client"
 	"github.com/keytray/keytray/desk"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
@@ -50,6 +51,9 @@ func Explain(err error) (code int, hint string) {
 	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
 		return ExitLogin, plain.Text(e.Condition().Command)
 	}
+	if e, ok := errors.AsType[*client.RefusedError](err); ok {
+		return ExitFailed, e.Hint
+	}
 	if e, ok := errors.AsType[*sink.UnsafeError](err); ok {
 		return ExitFailed, e.Hint
 	}
@@ -89,6 +93,15 @@ func Explain(err error) (code int, hint string) {
 		{keeper.ErrMisconfigured, ExitFailed, "check the provider's client id and endpoints"},
 		{keeper.ErrTaken, ExitFailed, "choose another id with --profile-id"},
 		{sink.ErrOtherAccount, ExitFailed, "keep both with --profile-id, or log the old one out first"},
+		{sink.ErrImporting, ExitLater, "make the file readable again, then run the command again; nothing was lost"},
+		{sink.ErrExists, ExitFailed, "sign the one that is here out first: `keytray logout PROFILE`"},
+		{keeper.ErrNear, ExitLater, "use the program once, so that it renews its login, then run the command again"},
+		{keeper.ErrStays, ExitFailed, "sign in here anew with `keytray login PROVIDER`, or leave it with its program"},
+		{client.ErrUnknownProgram, ExitUsage, "one of " + strings.Join(client.Programs(), ", ")},
+		{client.ErrNothing, ExitFailed, "sign in with that program first, or here with `keytray login PROVIDER`"},
+		{client.ErrBusy, ExitLater, "try again when the program is done, or close it"},
+		{client.ErrChanged, ExitLater, "try again in a moment; nothing was moved"},
+		{client.ErrFormat, ExitFailed, "let the program write its file anew, or repair it"},
 		{keeper.ErrShortLife, ExitFailed, "ask for less with --min-ttl"},
 		{sink.ErrNoRefresh, ExitFailed, ""},
 		{oauth.ErrTimeout, ExitFailed, "run the command again"},

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keytray/keytray/client"
+	"github.com/keytray/keytray/cmd/setup"
+	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/keychain"
+	"github.com/keytray/keytray/plain"
+	"github.com/keytray/keytray/sink"
+)
+
+func (a *app) importCommand() *cobra.Command {
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "import PROGRAM",
+		Short: "Move another program's logins into the keychain",
+		Long: `Move the logins of another program into the keychain: of openclaw, codex,
+claude, gemini, pi, opencode or copilot. A login is never in two places that
+could renew it: what renews it leaves the program's file, which keeps an access
+token for as long as that lives; a key or a setup token leaves it altogether.
+Whatever ends the command, each login is here or there in the end.
+
+A login stays where it is if Keytray cannot renew it, or while the program may be
+renewing it: five minutes before its access token ends.`,
+		Args:      usage(cobra.ExactArgs(1)),
+		ValidArgs: client.Programs(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.importFrom(cmd.Context(), args[0], dryRun)
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would be moved, and what not and why")
+	return cmd
+}
+
+// importFrom moves what can be moved and prints the ids of the profiles. What
+// stays is said on stderr; it is an error only if nothing could be moved.
+func (a *app) importFrom(ctx context.Context, program string, dryRun bool) error {
+	k, err := a.keeper(true)
+	if err != nil {
+		return err
+	}
+	if !dryRun {
+		a.warn(a.unlocking(ctx, func() error { return k.FinishImports(ctx) }))
+	}
+	found, err := a.look(k, program)
+	if err != nil {
+		return err
+	}
+	moved, stays := 0, error(nil)
+	for _, f := range found {
+		err := a.importOne(ctx, k, f, dryRun)
+		if err != nil && !remains(err) {
+			return err
+		}
+		if err != nil {
+			stays = errors.Join(stays, fmt.Errorf("%s: %w", plain.Line(f.Name, 80), err))
+			continue
+		}
+		moved++
+		if _, err := fmt.Fprintln(a.sys.stdout, plain.Text(f.ID)); err != nil {
+			return err
+		}
+	}
+	if moved == 0 {
+		return stays
+	}
+	if stays != nil {
+		fmt.Fprintf(a.sys.stderr, "keytray: not moved: %s\n", setup.OneLine(stays))
+	}
+	return nil
+}
+
+// look finds all logins of a program; none is an error.
+func (a *app) look(k *keeper.Keeper, program string) ([]keeper.Found, error) {
+	home, err := a.world.Home()
+	if err != nil {
+		return nil, err
+	}
+	places := client.Places{Home: home, Agent: a.agent, Getenv: a.world.Getenv}
+	if a.world.StateDir != "" {
+		places.OpenClaw = k.Store.Dir()
+	}
+	sources, err := client.Find(program, places)
+	if err != nil {
+		return nil, err
+	}
+	var all []keeper.Found
+	var looked error
+	for _, s := range sources {
+		found, err := k.Look(a.agent, s)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			looked = errors.Join(looked, fmt.Errorf("%w in %s", client.ErrNothing, s.Path))
+		}
+		all = append(all, found...)
+	}
+	if len(all) == 0 {
+		return nil, looked
+	}
+	return all, nil
+}
+
+// remains reports whether err says why one login stays where it is, so that the
+// others may go.
+func remains(err error) bool {
+	for _, e := range []error{keeper.ErrStays, keeper.ErrNear, sink.ErrExists, client.ErrNothing} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// importOne moves a login, or with dryRun only says that it would.
+func (a *app) importOne(ctx context.Context, k *keeper.Keeper, f keeper.Found, dryRun bool) error {
+	if dryRun || f.Why != nil {
+		a.foretell(f)
+		return f.Why
+	}
+	var p sink.Profile
+	err := a.unlocking(ctx, func() (err error) {
+		p, err = k.Import(ctx, a.agent, f)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.sys.stderr, "moved %s from %s; %s\n", plain.Text(p.ID), f.Source.Path, remainder(f))
+	return nil
+}
+
+// foretell says what an import would do.
+func (a *app) foretell(f keeper.Found) {
+	switch {
+	case f.Why != nil:
+	case f.Here:
+		fmt.Fprintf(a.sys.stderr, "would take %s out of %s, if it is a copy of the one here\n", plain.Text(f.ID), f.Source.Path)
+	default:
+		fmt.Fprintf(a.sys.stderr, "would move %s from %s\n", plain.Text(f.ID), f.Source.Path)
+	}
+}
+
+// remainder says what the program has afterwards.
+func remainder(f keeper.Found) string {
+	switch {
+	case f.Kind != sink.KindOAuth, f.Source.IsLegacy(), f.Ends.IsZero():
+		return "nothing of it is left there"
+	default:
+		return "what is left there is an access token that ends at " + f.Ends.Local().Format(time.DateTime) + " and cannot be renewed"
+	}
+}
+
+// takeIn is what the first command that needs a credential does before anything
+// else: it ends the imports that did not live to do so, and takes over OpenClaw's
+// oldest file. Only a locked keychain is an error; the rest is said.
+func (a *app) takeIn(ctx context.Context, k *keeper.Keeper) error {
+	err := k.FinishImports(ctx)
+	if a.agent == sink.DefaultAgent {
+		moved, legacyErr := k.ImportLegacy(ctx, a.agent)
+		for _, p := range moved {
+			fmt.Fprintf(a.sys.stderr, "keytray: moved %s from %s into the keychain\n", plain.Text(p.ID), filepath.Join(k.Store.Dir(), "credentials", "oauth.json"))
+		}
+		err = errors.Join(err, legacyErr)
+	}
+	if errors.Is(err, keychain.ErrLocked) {
+		return err
+	}
+	a.warn(err)
+	return nil
+}
+
+func (a *app) warn(err error) {
+	if err != nil {
+		a.sys.log.Warn("a login could not be moved", "err", setup.OneLine(err))
+	}
+}
