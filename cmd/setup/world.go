@@ -43,10 +43,11 @@ type World struct {
 	stuckOnce sync.Once
 }
 
-// Getenv is os.Getenv on what main found.
+// Getenv is os.Getenv on what main found. On Windows the case of a name does not
+// matter: there it is Path.
 func (w *World) Getenv(name string) string {
 	for _, entry := range slices.Backward(w.Environ) {
-		if k, v, ok := strings.Cut(entry, "="); ok && k == name {
+		if k, v, ok := strings.Cut(entry, "="); ok && (k == name || runtime.GOOS == "windows" && strings.EqualFold(k, name)) {
 			return v
 		}
 	}
