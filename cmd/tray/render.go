@@ -53,14 +53,19 @@ type slot struct {
 // show runs the icon's event loop until [screen.close], and must be called by
 // main's goroutine. Ready is called when the icon can be drawn; gone when the
 // loop ends, also when the system ends it.
+//
+// On Linux the icon is set before: a host that asks before the event loop is up
+// would otherwise never learn it. The other systems drop what comes so early.
 func (s *screen) show(ready, gone func()) {
+	if runtime.GOOS == "linux" {
+		s.face(icon.Normal, "Keytray")
+	}
 	systray.Run(ready, gone)
 }
 
 func (s *screen) close() { systray.Quit() }
 
-// face sets icon and title. It is called before show too: a host that asks
-// before the event loop is up would otherwise never learn them.
+// face sets icon and title.
 func (s *screen) face(state icon.State, tooltip string) {
 	if s.drawn && s.icon == state && s.tooltip == tooltip {
 		return
