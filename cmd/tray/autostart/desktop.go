@@ -96,9 +96,10 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// checkExec refuses what would be written and then not be started. Of a name
-// with a % or a \, GLib, systemd and dex each look for another file, though the
-// specification says how to write it; a space at the end is cut off.
+// checkExec refuses what would be written and then not be started, though the
+// specification says how to write it: with a % in the path GLib, systemd and dex
+// each look for another file, with a \ systemd and dex do; a space at the end is
+// cut off.
 func checkExec(program string) error {
 	if err := checkProgram(program); err != nil {
 		return err
