@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,12 +37,12 @@ type desktop struct {
 }
 
 // newDesktop gives the rig a screen.
-func newDesktop(t *testing.T, r *rig) *desktop {
-	t.Helper()
-	need(t, "Xvfb", "xdotool")
+func newDesktop(tb testing.TB, r *rig) *desktop {
+	tb.Helper()
+	need(tb, "Xvfb", "xdotool")
 	r.startDisplay()
-	t.Cleanup(func() {
-		if t.Failed() {
+	tb.Cleanup(func() {
+		if tb.Failed() {
 			r.screenshot("failed")
 		}
 	})
@@ -55,7 +56,7 @@ func newDesktop(t *testing.T, r *rig) *desktop {
 // launched is a program of the desktop's.
 type launched struct {
 	*session.Program
-	t   *testing.T
+	t   testing.TB
 	log string
 }
 
@@ -83,6 +84,20 @@ func (l launched) said() string {
 	return string(b)
 }
 
+// wait waits for the program's end.
+func (l launched) wait() (code int) {
+	l.t.Helper()
+	select {
+	case <-l.Done():
+	case <-time.After(30 * time.Second):
+		l.t.Fatalf("%s did not end\n%s", filepath.Base(l.log), l.said())
+	}
+	if exit := (*exec.ExitError)(nil); errors.As(l.Wait(), &exit) {
+		return exit.ExitCode()
+	}
+	return 0
+}
+
 // await waits until ok answers true, and no longer than the program lives.
 func (l launched) await(what string, ok func() bool) {
 	l.t.Helper()
@@ -98,14 +113,14 @@ func (l launched) await(what string, ok func() bool) {
 
 // find returns the path of a program that is not on the PATH: desktops keep
 // their daemons elsewhere, and where depends on the architecture.
-func find(t *testing.T, name string, patterns ...string) string {
-	t.Helper()
+func find(tb testing.TB, name string, patterns ...string) string {
+	tb.Helper()
 	for _, p := range patterns {
 		if found, _ := filepath.Glob(p); len(found) > 0 {
 			return found[0]
 		}
 	}
-	need(t, name)
+	need(tb, name)
 	return name
 }
 

@@ -86,13 +86,13 @@ func touchSources() error {
 
 // need skips the test unless all these programs are there. Where CI=true it
 // fails it: a part that went missing must not look like a success.
-func need(t *testing.T, programs ...string) {
-	t.Helper()
+func need(tb testing.TB, programs ...string) {
+	tb.Helper()
 	if testing.Short() {
-		t.Skip("a real desktop takes seconds, and this is -short")
+		tb.Skip("a real desktop takes seconds, and this is -short")
 	}
 	if err := touchSources(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var missing []string
 	for _, p := range programs {
@@ -105,15 +105,15 @@ func need(t *testing.T, programs ...string) {
 	}
 	const format = "missing: %s (e2e/setup.sh installs them)"
 	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, strings.Join(missing, ", "))
+		tb.Fatalf(format, strings.Join(missing, ", "))
 	}
-	t.Skipf(format, strings.Join(missing, ", "))
+	tb.Skipf(format, strings.Join(missing, ", "))
 }
 
 // rig is a private desktop with an authorization server, and the keytray that
 // lives there. Everything it writes lies in dir.
 type rig struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	root string // the state root
 	home string
@@ -142,23 +142,23 @@ type result struct {
 // newRig starts a private desktop and the server, and writes the provider file
 // by which keytray knows it. When the test ends, all that the rig holds is
 // searched for secrets.
-func newRig(t *testing.T) *rig {
-	t.Helper()
-	need(t, "dbus-daemon", "gnome-keyring-daemon", node)
-	dir := shortDir(t)
-	r := &rig{t: t, dir: dir, root: filepath.Join(dir, "root"), home: filepath.Join(dir, "home"), srv: startServer(t), seen: map[string]bool{}}
+func newRig(tb testing.TB) *rig {
+	tb.Helper()
+	need(tb, "dbus-daemon", "gnome-keyring-daemon", node)
+	dir := shortDir(tb)
+	r := &rig{t: tb, dir: dir, root: filepath.Join(dir, "root"), home: filepath.Join(dir, "home"), srv: startServer(tb), seen: map[string]bool{}}
 	for _, d := range []string{"home", "tmp", "log", "session", "root/providers"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
-	bus, err := session.Start(t.Context(), filepath.Join(dir, "session"))
+	bus, err := session.Start(tb.Context(), filepath.Join(dir, "session"))
 	if err != nil {
-		t.Fatalf("starting the private session: %v", err)
+		tb.Fatalf("starting the private session: %v", err)
 	}
-	t.Cleanup(func() {
-		if end := bus.KeyringEnd(); t.Failed() && end != "" {
-			t.Log(end)
+	tb.Cleanup(func() {
+		if end := bus.KeyringEnd(); tb.Failed() && end != "" {
+			tb.Log(end)
 		}
 		bus.Close()
 	})
@@ -171,21 +171,21 @@ func newRig(t *testing.T) *rig {
 		"KEYTRAY_STATE_DIR=" + r.root,
 	})
 	r.write(filepath.Join(r.root, "providers/rig.json"), r.srv.providerFile())
-	t.Cleanup(r.noSecretsAnywhere)
+	tb.Cleanup(r.noSecretsAnywhere)
 	return r
 }
 
 // shortDir is a t.TempDir without the name of the test: a socket's path holds
 // 107 bytes, and Chromium's alone needs half of them.
-func shortDir(t *testing.T) string {
-	t.Helper()
+func shortDir(tb testing.TB) string {
+	tb.Helper()
 	dir, err := os.MkdirTemp("", "e2e-") //nolint:usetesting // see above
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return dir
@@ -311,41 +311,41 @@ func (r *rig) mirror(agent string) string {
 }
 
 // eventually waits until ok answers true.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	eventuallyEach(t, 10*time.Millisecond, what, ok)
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	eventuallyEach(tb, 10*time.Millisecond, what, ok)
 }
 
 // eventuallyEach is eventually where looking is expensive.
-func eventuallyEach(t *testing.T, pace time.Duration, what string, ok func() bool) {
-	t.Helper()
-	waitFor(t, pace, 30*time.Second, what, ok)
+func eventuallyEach(tb testing.TB, pace time.Duration, what string, ok func() bool) {
+	tb.Helper()
+	waitFor(tb, pace, 30*time.Second, what, ok)
 }
 
 // eventuallyWithin is eventually for what takes long.
-func eventuallyWithin(t *testing.T, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	waitFor(t, 10*time.Millisecond, limit, what, ok)
+func eventuallyWithin(tb testing.TB, limit time.Duration, what string, ok func() bool) {
+	tb.Helper()
+	waitFor(tb, 10*time.Millisecond, limit, what, ok)
 }
 
-func waitFor(t *testing.T, pace, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+func waitFor(tb testing.TB, pace, limit time.Duration, what string, ok func() bool) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), limit)
 	defer cancel()
 	for !ok() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited in vain: %s", what)
+			tb.Fatalf("waited in vain: %s", what)
 		case <-time.After(pace):
 		}
 	}
 }
 
 // pass lets time go by: tokens do not expire faster for a test.
-func pass(t *testing.T, d time.Duration) {
-	t.Helper()
+func pass(tb testing.TB, d time.Duration) {
+	tb.Helper()
 	select {
-	case <-t.Context().Done():
+	case <-tb.Context().Done():
 	case <-time.After(d):
 	}
 }

@@ -26,7 +26,7 @@ var node = "node_modules/node-linux-" + strings.Replace(runtime.GOARCH, "amd", "
 
 // server is oidc-provider in a child process; see server.mjs.
 type server struct {
-	t      *testing.T
+	t      testing.TB
 	issuer string
 }
 
@@ -43,36 +43,36 @@ type refreshed struct {
 	At                  int64 // Unix milliseconds
 }
 
-func startServer(t *testing.T) *server {
-	t.Helper()
+func startServer(tb testing.TB) *server {
+	tb.Helper()
 	cmd := exec.Command(node, "server.mjs")
 	var complaints bytes.Buffer // it warns of what is only for development; shown when it does not start
 	cmd.Stderr = &complaints
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		in.Close() // it ends with its stdin
 		cmd.Wait()
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		cmd.Wait()
-		t.Fatalf("starting the authorization server: %v\n%s", err, &complaints)
+		tb.Fatalf("starting the authorization server: %v\n%s", err, &complaints)
 	}
 	var ready struct{ Issuer string }
 	if err := json.Unmarshal([]byte(line), &ready); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &server{t: t, issuer: ready.Issuer}
+	return &server{t: tb, issuer: ready.Issuer}
 }
 
 // providerFile is what a user would write to sign in at this server.

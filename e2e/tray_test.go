@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -54,20 +53,6 @@ func (t *tray) quit(sig syscall.Signal) (code int) {
 		t.t.Fatal(err)
 	}
 	return t.wait()
-}
-
-// wait waits for the program's end.
-func (t *tray) wait() (code int) {
-	t.t.Helper()
-	select {
-	case <-t.Done():
-	case <-time.After(30 * time.Second):
-		t.t.Fatalf("the tray did not end\n%s", t.said())
-	}
-	if exit := (*exec.ExitError)(nil); errors.As(t.Wait(), &exit) {
-		return exit.ExitCode()
-	}
-	return 0
 }
 
 // item is an item of a menu, or the menu itself.
@@ -233,11 +218,11 @@ var buildTrayapp = sync.OnceValues(func() (string, error) {
 })
 
 // trayapp is the program that the rig is tried on.
-func trayapp(t *testing.T) string {
-	t.Helper()
+func trayapp(tb testing.TB) string {
+	tb.Helper()
 	path, err := buildTrayapp()
 	if err != nil {
-		t.Fatalf("building trayapp: %v", err)
+		tb.Fatalf("building trayapp: %v", err)
 	}
 	return path
 }

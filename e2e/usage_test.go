@@ -20,20 +20,20 @@ type usage struct {
 
 // usageOf reads what a process has cost: see proc(5). Threads that have ended
 // do not count.
-func usageOf(t *testing.T, pid int) (u usage) {
-	t.Helper()
+func usageOf(tb testing.TB, pid int) (u usage) {
+	tb.Helper()
 	dir := fmt.Sprintf("/proc/%d", pid)
 	read := func(path string) string {
 		b, err := os.ReadFile(path)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return string(b)
 	}
 	number := func(status, name string) (n int64) {
 		_, rest, _ := strings.Cut(status, "\n"+name+":")
 		if _, err := fmt.Sscan(rest, &n); err != nil {
-			t.Fatalf("no %s in %s: %v", name, dir, err)
+			tb.Fatalf("no %s in %s: %v", name, dir, err)
 		}
 		return n
 	}
