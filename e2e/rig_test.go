@@ -122,8 +122,10 @@ type rig struct {
 	env  []string
 	// display is the X server's, if there is one, and frame its picture.
 	display, frame string
-	// under is a program around keytray, with its arguments.
-	under []string
+	// under is a program around keytray, with its arguments; program is another
+	// keytray than binary.
+	under   []string
+	program string
 
 	mu   sync.Mutex // guards what follows
 	ran  []result
@@ -231,7 +233,7 @@ func (r *rig) start(stdin io.Reader, args ...string) *process {
 		r.t.Fatal(err)
 	}
 	defer log.Close()
-	argv := slices.Concat(r.under, []string{binary}, args)
+	argv := slices.Concat(r.under, []string{cmp.Or(r.program, binary)}, args)
 	p := &process{Cmd: exec.Command(argv[0], argv[1:]...), r: r, args: args, log: name, began: time.Now()}
 	p.Env, p.Dir, p.Stdin, p.Stdout, p.Stderr = r.env, r.dir, stdin, &p.stdout, log
 	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
