@@ -47,8 +47,9 @@ check: fmt-check tidy-check vet lint deadcode cross vuln
 	$(call say,check: all passed)
 
 # The race detector needs a C compiler; without one the tests still run.
-# gnome-keyring-daemon 42 now and then dies by itself when dozens of clients come
-# and go: what fails is run again, at most twice, and every result is shown.
+# What fails is run again, at most twice, and every result is shown: some tests are
+# about time, and a client that is not ours (secret-tool) can take gnome-keyring-daemon
+# down, as docs/keychain.md says of L16.
 test:
 	@sh e2e/setup.sh
 	@race=-race; set -- $$($(GO) env CC); \

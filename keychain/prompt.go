@@ -24,7 +24,11 @@ func (s *secretService) unlock(ctx context.Context, locked error, then func() er
 		return err
 	}
 	defer c.Close()
-	if err := (&visit{conn: c}).ask(ctx, e.path); err != nil {
+	v := visit{conn: c}
+	if _, err := v.greet(ctx); err != nil {
+		return err
+	}
+	if err := v.ask(ctx, e.path); err != nil {
 		return err
 	}
 	// KeePassXC unlocks an item for one connection only: this one.

@@ -5,6 +5,7 @@ package keychain
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -79,7 +80,18 @@ func (s *secretService) set(ctx context.Context, name, value string) error {
 			return err
 		}
 	}
-	return classify(detachWrite(ctx, func() error { return keyring.Set(s.service, name, value) }))
+	return classify(detachWrite(ctx, func() error { return s.put(name, value) }))
+}
+
+// put writes through go-keyring. Its Set begins with opening a session, so that
+// its connection has to be greeted as well, each time, for the daemon may be
+// another one than the last time: looking for what nobody can have begins with
+// the same call as [visit.greet], and opens no session.
+func (s *secretService) put(name, value string) error {
+	if _, err := keyring.Get(s.service, rand.Text()); err != nil && !errors.Is(err, keyring.ErrNotFound) {
+		return err
+	}
+	return keyring.Set(s.service, name, value)
 }
 
 // remove deletes through go-keyring only what cannot be another item than
@@ -197,24 +209,32 @@ const (
 	noPrompt    = dbus.ObjectPath("/")
 )
 
+// greet makes the service know the connection, and returns its collections.
+//
+// gnome-keyring makes its record of a client in an idle callback that the
+// client's first call can overtake, and each call but this one needs that record:
+// reading another property or opening a session without it aborts the daemon. So
+// this is the first call of every connection, and the next one waits for its
+// answer, which comes from the loop that makes the record before it does more.
+// https://bugs.debian.org/1147303
+func (v *visit) greet(ctx context.Context) ([]dbus.ObjectPath, error) {
+	var paths []dbus.ObjectPath
+	err := property(v.start(ctx, secretsPath, getProperty, iface+"Service", "Collections"), &paths)
+	return paths, err
+}
+
 // locate finds the collection that go-keyring will take, with the same rule,
 // and reports whether it is locked.
 func (v *visit) locate(ctx context.Context) (locked bool, err error) {
-	collections := v.start(ctx, secretsPath, getProperty, iface+"Service", "Collections")
-	login := v.start(ctx, loginPath, getProperty, iface+"Collection", "Locked")
-	alias := v.start(ctx, defaultPath, getProperty, iface+"Collection", "Locked")
-
-	var paths []dbus.ObjectPath
-	if err := property(collections, &paths); err != nil {
+	paths, err := v.greet(ctx)
+	if err != nil {
 		return false, err
 	}
 	v.collection = defaultPath
-	call := alias
-	for _, p := range paths {
-		if p == loginPath {
-			v.collection, call = loginPath, login
-		}
+	if slices.Contains(paths, loginPath) {
+		v.collection = loginPath
 	}
+	call := v.start(ctx, v.collection, getProperty, iface+"Collection", "Locked")
 	if err := property(call, &locked); err != nil {
 		if _, ok := errors.AsType[dbus.Error](call.Err); ok && v.collection == defaultPath {
 			return false, fmt.Errorf("%w: it has no default collection", ErrUnavailable)

@@ -31,9 +31,10 @@ const (
 
 // Service is a running Secret Service. Its methods may be called at any time.
 type Service struct {
-	conn *dbus.Conn
-	end  chan struct{}
-	done sync.WaitGroup
+	conn     *dbus.Conn
+	messages chan *dbus.Message
+	end      chan struct{}
+	done     sync.WaitGroup
 
 	// mu guards what follows.
 	mu     sync.Mutex
@@ -46,6 +47,9 @@ type Service struct {
 	person                  func(*Dialog)
 	dialogs                 map[dbus.ObjectPath]*Dialog
 	calls                   []string
+	// known are the clients that had an answer, hasty what others asked for.
+	known map[string]bool
+	hasty []string
 }
 
 // Item is what the service holds.
@@ -89,12 +93,14 @@ func Start(address string) (*Service, error) {
 		return nil, fmt.Errorf("starting the hostile keyring: %w", err)
 	}
 	s := &Service{
-		conn:    c,
-		end:     make(chan struct{}),
-		items:   map[dbus.ObjectPath]*Item{},
-		faults:  map[string]Fault{},
-		person:  (*Dialog).Accept,
-		dialogs: map[dbus.ObjectPath]*Dialog{},
+		conn:     c,
+		messages: make(chan *dbus.Message, 4096),
+		end:      make(chan struct{}),
+		items:    map[dbus.ObjectPath]*Item{},
+		faults:   map[string]Fault{},
+		person:   (*Dialog).Accept,
+		dialogs:  map[dbus.ObjectPath]*Dialog{},
+		known:    map[string]bool{},
 	}
 	s.serve()
 	return s, nil
@@ -103,20 +109,67 @@ func Start(address string) (*Service, error) {
 // serve handles the messages one by one, where godbus's Export would handle
 // each in a goroutine.
 func (s *Service) serve() {
-	messages := make(chan *dbus.Message, 4096)
-	s.conn.Eavesdrop(messages)
+	s.conn.Eavesdrop(s.messages)
 	s.done.Go(func() {
+		var queue []*dbus.Message
 		for {
-			select {
-			case m := <-messages:
-				if m.Type == dbus.TypeMethodCall {
-					s.handle(m)
+			if len(queue) == 0 {
+				select {
+				case m := <-s.messages:
+					queue = append(queue, m)
+				case <-s.end:
+					return
 				}
-			case <-s.end:
-				return
 			}
+			m := queue[0]
+			if m.Type == dbus.TypeMethodCall {
+				answer := s.handle(m)
+				queue = append(queue, s.arrived()...)
+				s.meet(queue)
+				answer()
+			}
+			queue = queue[1:]
 		}
 	})
+}
+
+// arrived takes what has come by now.
+func (s *Service) arrived() []*dbus.Message {
+	var come []*dbus.Message
+	for {
+		select {
+		case m := <-s.messages:
+			come = append(come, m)
+		default:
+			return come
+		}
+	}
+}
+
+// meet notes what a client has asked for before the first of the queue, the
+// first that is from it, was answered.
+func (s *Service) meet(queue []*dbus.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	client := newCall(queue[0]).sender
+	if s.known[client] {
+		return
+	}
+	s.known[client] = true
+	for _, m := range queue {
+		if c := newCall(m); c.sender == client && c.method != "Collections" {
+			s.hasty = append(s.hasty, c.method)
+		}
+	}
+}
+
+// Hasty returns what clients have asked for before anything of theirs was
+// answered, other than the collections: each of that can find gnome-keyring
+// without a record of the client, and then aborts it or fails.
+func (s *Service) Hasty() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.hasty)
 }
 
 // Close ends the service, held or not, and waits for it.
@@ -230,7 +283,8 @@ type dbusError string
 
 func (e dbusError) Error() string { return string(e) }
 
-func (s *Service) handle(m *dbus.Message) {
+// handle does what a call asks for and returns its answer, still to be sent.
+func (s *Service) handle(m *dbus.Message) (answer func()) {
 	c := newCall(m)
 	s.mu.Lock()
 	s.calls = append(s.calls, c.method)
@@ -240,7 +294,7 @@ func (s *Service) handle(m *dbus.Message) {
 		select {
 		case <-f.Hold:
 		case <-s.end:
-			return
+			return func() {}
 		}
 	}
 	var body []any
@@ -255,13 +309,13 @@ func (s *Service) handle(m *dbus.Message) {
 	}
 	switch {
 	case f.Error == NoReply:
-		return
+		return func() {}
 	case f.Error != "":
 		err = dbusError(f.Error)
 	case f.Answer != nil:
 		body = f.Answer
 	}
-	s.reply(c, body, err)
+	return func() { s.reply(c, body, err) }
 }
 
 // pretend is the answer to a call that is not carried out.
