@@ -102,8 +102,13 @@ func (s *Session) Lock(ctx context.Context) error {
 		return fmt.Errorf("locking the keyring: %w", err)
 	}
 	defer c.Close()
-	err = c.Object(secretsName, "/org/freedesktop/secrets").CallWithContext(ctx, "org.freedesktop.Secret.Service.Lock",
-		0, []dbus.ObjectPath{loginCollection}).Err
+	service := c.Object(secretsName, "/org/freedesktop/secrets")
+	// The daemon locks nothing for a client that it has no record of yet; once it
+	// has answered this, it has one.
+	err = service.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, "org.freedesktop.Secret.Service", "Collections").Err
+	if err == nil {
+		err = service.CallWithContext(ctx, "org.freedesktop.Secret.Service.Lock", 0, []dbus.ObjectPath{loginCollection}).Err
+	}
 	if err != nil {
 		return fmt.Errorf("locking the keyring: %w", err)
 	}
