@@ -151,6 +151,8 @@ type visit struct {
 	service  string
 	// collection is the path that go-keyring will take.
 	collection dbus.ObjectPath
+	// session is being opened, to read secrets in; it ends with the connection.
+	session *dbus.Call
 }
 
 // lockedError says what is locked: the collection, or one item.
@@ -189,6 +191,7 @@ func (s *secretService) visit(ctx context.Context) (*visit, error) {
 		v.close()
 		return nil, err
 	}
+	v.session = v.start(ctx, secretsPath, iface+"Service.OpenSession", "plain", dbus.MakeVariant(""))
 	return v, nil
 }
 
@@ -276,28 +279,22 @@ type secret struct {
 }
 
 // secrets reads the items. An item can be locked in a collection that is not:
-// KeePassXC does that when it is set to confirm each access.
+// KeePassXC does that when it is set to confirm each access. Reading it raises
+// no dialog, but says so.
 func (v *visit) secrets(ctx context.Context, items []dbus.ObjectPath) ([]string, error) {
-	opened := v.start(ctx, secretsPath, iface+"Service.OpenSession", "plain", dbus.MakeVariant(""))
-	for i, c := range v.each(ctx, items, getProperty, iface+"Item", "Locked") {
-		var locked bool
-		if err := property(c, &locked); err != nil {
-			return nil, err
-		}
-		if locked {
-			return nil, &lockedError{items[i], true}
-		}
-	}
 	var output dbus.Variant
 	var session dbus.ObjectPath
-	if err := results(opened, &output, &session); err != nil {
+	if err := results(v.session, &output, &session); err != nil {
 		return nil, err
 	}
-	// The session ends with the connection.
 	values := make([]string, len(items))
 	for i, c := range v.each(ctx, items, iface+"Item.GetSecret", session) {
 		var s secret
-		if err := results(c, &s); err != nil {
+		err := results(c, &s)
+		if errors.Is(err, ErrLocked) {
+			return nil, &lockedError{items[i], true}
+		}
+		if err != nil {
 			return nil, err
 		}
 		values[i] = string(s.Value)
