@@ -98,7 +98,7 @@ type shown struct {
 func (w *watcher) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	if err := w.look("state"); err != nil {
+	if err := w.look(ctx, "state"); err != nil {
 		return err
 	}
 	kept := make(chan error, 1)
@@ -111,7 +111,7 @@ func (w *watcher) run(ctx context.Context) error {
 	if keeping { // what is under way is finished first
 		err = errors.Join(err, <-kept)
 	}
-	return errors.Join(err, w.look("state"))
+	return errors.Join(err, w.look(ctx, "state"))
 }
 
 // stream prints changes until ctx ends, and takes the seat when it is free.
@@ -138,7 +138,7 @@ func (w *watcher) stream(ctx context.Context, keeping *bool, kept chan<- error) 
 				return err
 			}
 		}
-		if err := w.look("added"); err != nil {
+		if err := w.look(ctx, "added"); err != nil {
 			return err
 		}
 		if *keeping {
@@ -211,8 +211,32 @@ func poke(c chan<- struct{}) {
 
 // look prints what has changed since the last look. A login that was not there
 // is called by the name fresh.
-func (w *watcher) look(fresh string) error {
+func (w *watcher) look(ctx context.Context, fresh string) error {
 	w.folders.Follow()
+	gone, err := w.read(fresh)
+	if err != nil || len(gone) == 0 {
+		return err
+	}
+	// Signed out, or another program that writes the file dropped what is ours.
+	if err := w.k.RestoreMissing(ctx); err != nil {
+		w.k.Log.Debug("asking the keychain about logins that vanished", "err", setup.OneLine(err))
+		return nil // it is asked again
+	}
+	if gone, err = w.read(fresh); err != nil {
+		return err
+	}
+	for _, ref := range gone {
+		delete(w.seen, ref)
+		if err := w.write(w.out, line{Event: "removed", Agent: ref.Agent, Profile: ref.ID, Message: "signed out"}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read shows the logins that the profile files have, and returns those seen
+// before that they have no more.
+func (w *watcher) read(fresh string) (gone []sink.Ref, err error) {
 	there := map[sink.Ref]bool{}
 	unreadable := map[string]bool{}
 	for _, agent := range w.k.Store.Agents() {
@@ -223,20 +247,16 @@ func (w *watcher) look(fresh string) error {
 			}
 			there[p.Ref] = true
 			if err := w.show(p, fresh); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
 	for ref := range w.seen {
-		if there[ref] || unreadable[ref.Agent] {
-			continue
-		}
-		delete(w.seen, ref)
-		if err := w.write(w.out, line{Event: "removed", Agent: ref.Agent, Profile: ref.ID, Message: "signed out"}); err != nil {
-			return err
+		if !there[ref] && !unreadable[ref.Agent] {
+			gone = append(gone, ref)
 		}
 	}
-	return nil
+	return gone, nil
 }
 
 // show prints a login if it is not as it was.
