@@ -197,7 +197,7 @@ func (m *mirror) put(id string, at whereabouts, x generation, st standing) {
 		old = nil // not an object: nothing in it can be kept
 	}
 	c := x.cred
-	ref := mustJSON(secretRef{"exec", refProvider, "p/" + at.key[:16]})
+	ref := mustJSON(secretRef{"exec", refProvider, refID(at.key)})
 	e := old.without("type", "provider", "token", "key", "access", "refresh", "tokenRef", "keyRef", "expires", "email", "accountId", "keytray")
 	head := object{{"type", mustJSON("token")}, {"provider", mustJSON(c.Provider)}, {"tokenRef", ref}}
 	if c.Kind == KindAPIKey {
