@@ -91,7 +91,7 @@ var rules = []rule{
 	},
 	{
 		uses: []string{"import os/exec"},
-		only: []string{"keychain/*.go", "keychain/session/*.go", "keeper/child*.go", "desk/*.go", "notify/bell_darwin.go", "cmd/keytray/*.go"},
+		only: []string{"keychain/*.go", "keychain/session/*.go", "keeper/child*.go", "desk/*.go", "notify/bell_darwin.go", "client/openclaw/*.go", "cmd/keytray/*.go"},
 		why:  "arguments and environment of a child can be read by others",
 	},
 	{
@@ -144,6 +144,7 @@ var layers = []layer{
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},
 	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
 	{pkg: "keeper", uses: []string{"client", "oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
+	{pkg: "client/openclaw", uses: []string{"plain", "sink"}, why: "what OpenClaw asks and is told, by its own commands; it reads no login"},
 	{pkg: "notify", uses: []string{"plain"}, why: "says what it is told to"},
 	{pkg: "client", uses: []string{"secret", "sink"}, why: "files of other programs, read and written as sink does its own; no protocol, no keychain"},
 	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
@@ -155,12 +156,12 @@ var layers = []layer{
 	{pkg: "cmd/tray/view", uses: []string{"cmd/tray/icon", "keeper", "plain", "sink"}, why: "what a person is shown, as data"},
 	{
 		pkg:  "cmd/setup",
-		uses: []string{"client", "desk", "keeper", "keychain", "oauth", "plain", "provider", "route", "sink"},
+		uses: []string{"client", "client/openclaw", "desk", "keeper", "keychain", "oauth", "plain", "provider", "route", "sink"},
 		why:  "the wiring that both programs share",
 	},
 	{
 		pkg:  "cmd/keytray",
-		uses: []string{"client", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "plain", "provider", "route", "secret", "sink"},
+		uses: []string{"client", "client/openclaw", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "plain", "provider", "route", "secret", "sink"},
 		why:  "wiring",
 	},
 	{pkg: "cmd/tray/autostart", why: "one switch per desktop; it is told where things lie"},

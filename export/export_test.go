@@ -46,6 +46,22 @@ func TestFormatsAreAsRecorded(t *testing.T) {
 	}
 }
 
+func TestOpenClawHasAnAnswerToEachID(t *testing.T) {
+	a := export.Answer{
+		Values: map[string]secret.Text{"p/b": secret.New("a<b>&\"c"), "p/a": secret.New("t")},
+		Errors: map[string]export.Refusal{"p/c": {Code: "NOT_FOUND", Message: "no such login"}},
+	}
+	for want, a := range map[string]export.Answer{
+		`{"protocolVersion":1,"values":{"p/a":"t","p/b":"a<b>&\"c"},"errors":{"p/c":{"code":"NOT_FOUND","message":"no such login"}}}` + "\n": a,
+		`{"protocolVersion":1,"values":{}}` + "\n": {}, // OpenClaw wants values, even none
+	} {
+		var got bytes.Buffer
+		if err := export.OpenClaw(&got, a); err != nil || got.String() != want {
+			t.Errorf("OpenClaw = %s, %v; want %s", got.Bytes(), err, want)
+		}
+	}
+}
+
 // What a shell evaluates is the token, whatever is in it.
 func TestAShellReadsWhatEnvWrites(t *testing.T) {
 	for _, token := range []string{"plain", "a'b", "$(touch x)`id`", `back\slash`, "a\"b", "''", "tab\tand space"} {

@@ -85,14 +85,26 @@ type Token struct {
 // A cancelled ctx ends it only where nothing is at stake: once the refresh
 // token has been sent, Token stays until the answer is saved.
 func (k *Keeper) Token(ctx context.Context, p sink.Profile, ttl time.Duration) (Token, error) {
-	t, err := k.Store.Token(ctx, p, k.margin(p.Provider, p.Life, ttl))
-	if err == nil {
-		return Token{p, t, p.Expires}, nil
-	}
+	t, err := k.stored(ctx, p, ttl)
 	if !errors.Is(err, sink.ErrStale) {
-		return Token{}, err
+		return t, err
 	}
 	return k.renew(ctx, p.Ref, demand{ttl: ttl})
+}
+
+// Stored hands out p's access token as it is, or answers ErrStale (package sink)
+// if a renewal is due: for a process that may be killed at any time and must not
+// renew anything.
+func (k *Keeper) Stored(ctx context.Context, p sink.Profile) (Token, error) {
+	return k.stored(ctx, p, 0)
+}
+
+func (k *Keeper) stored(ctx context.Context, p sink.Profile, ttl time.Duration) (Token, error) {
+	t, err := k.Store.Token(ctx, p, k.margin(p.Provider, p.Life, ttl))
+	if err != nil {
+		return Token{}, err
+	}
+	return Token{p, t, p.Expires}, nil
 }
 
 // Refresh renews p's token now, whatever is left of its life. Callers who ask

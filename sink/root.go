@@ -91,3 +91,6 @@ func resolved(dir string) string {
 	}
 	return dir
 }
+
+// SameFolder reports whether two paths lead to one folder.
+func SameFolder(a, b string) bool { return resolved(a) == resolved(b) }

@@ -37,6 +37,9 @@ func (a *app) doctor(ctx context.Context, fix bool) error {
 		return err
 	}
 	fmt.Fprintln(a.sys.stdout, "keychain      works: written, read back, deleted")
+	if err := a.examineLinks(k, fix); err != nil {
+		return err
+	}
 	refs, err := k.Store.Indexed(ctx)
 	if err != nil {
 		return err

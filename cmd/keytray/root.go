@@ -79,7 +79,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 	root.AddCommand(
 		a.loginCommand("login PROVIDER"), a.logoutCommand(), a.importCommand(), a.statusCommand(), a.tokenCommand(), a.exportCommand(), a.refreshCommand(), a.watchCommand(), a.workerCommand(),
 		a.whichCommand(), a.reportCommand(), a.agentsCommand(),
-		a.doctorCommand(), a.modelsCommand(), a.demoCommand(), a.versionCommand(),
+		a.doctorCommand(), a.openclawCommand(), a.modelsCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -61,7 +61,8 @@ func (a *app) watch(ctx context.Context, asJSON bool) error {
 	defer folders.Close()
 	w := &watcher{
 		k: k, folders: folders, write: writeLine, out: a.sys.stdout, patience: followingRest,
-		seen: map[sink.Ref]shown{}, wake: make(chan struct{}, 1), met: make(chan struct{}, 1), locked: map[sink.Ref]bool{},
+		reloads: &setup.Reloads{World: a.world, Store: k.Store},
+		seen:    map[sink.Ref]shown{}, wake: make(chan struct{}, 1), met: make(chan struct{}, 1), locked: map[sink.Ref]bool{},
 	}
 	if asJSON {
 		w.write = writeLineJSON
@@ -77,6 +78,7 @@ type watcher struct {
 	out      io.Writer
 	write    func(io.Writer, line) error
 	patience time.Duration // between two attempts to take the seat
+	reloads  *setup.Reloads
 
 	seen map[sink.Ref]shown
 	// wake lets the loop look at the files, met lets us look at locked; both
@@ -111,6 +113,7 @@ func (w *watcher) run(ctx context.Context) error {
 	if keeping { // what is under way is finished first
 		err = errors.Join(err, <-kept)
 	}
+	w.reloads.Wait()
 	return errors.Join(err, w.look(ctx, "state"))
 }
 
@@ -118,6 +121,9 @@ func (w *watcher) run(ctx context.Context) error {
 func (w *watcher) stream(ctx context.Context, keeping *bool, kept chan<- error) error {
 	rest := time.NewTimer(w.patience)
 	defer rest.Stop()
+	if *keeping { // what was renewed while nobody watched
+		w.reloads.Look(ctx)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -142,6 +148,7 @@ func (w *watcher) stream(ctx context.Context, keeping *bool, kept chan<- error) 
 			return err
 		}
 		if *keeping {
+			w.reloads.Look(ctx)
 			rest.Reset(keepingRest)
 		} else {
 			rest.Reset(w.patience)

@@ -220,7 +220,7 @@ func (p *program) newTray(k *keeper.Keeper, words *view.Words, own string, file 
 		p.world.Log.Warn("the settings are forgotten", "err", err)
 	}
 	t := &tray{
-		world: p.world, keeper: k, words: words, log: p.world.Log, posts: make(chan func(), 64), files: files, memory: memory,
+		world: p.world, keeper: k, words: words, log: p.world.Log, posts: make(chan func(), 64), files: files, memory: memory, reloads: &setup.Reloads{World: p.world, Store: k.Store},
 		waiting: map[string]*waiting{}, buttons: map[string]map[string]view.Action{}, wake: make(chan struct{}, 1),
 		known: map[sink.Ref]bool{}, unheard: map[string]time.Time{},
 		state: view.State{Services: services(k.Providers), Working: map[sink.Ref]bool{}},

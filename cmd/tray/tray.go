@@ -48,6 +48,7 @@ type tray struct {
 	buttons map[string]map[string]view.Action // by bubble and button
 	wake    chan struct{}                     // has the keeper look at the files; holds one
 	keeping func()                            // ends the keeping of tokens; nil while somebody else does it
+	reloads *setup.Reloads                    // tells OpenClaw of renewals
 	// known are the logins seen so far; one that vanishes may have to be restored.
 	known map[sink.Ref]bool
 	// unheard is when a notice found nobody to show it.
@@ -101,6 +102,7 @@ func (t *tray) drain() {
 	rested := make(chan struct{})
 	go func() { // ends with the work
 		t.flights.Wait()
+		t.reloads.Wait()
 		close(rested)
 	}()
 	for {
@@ -165,6 +167,9 @@ func (t *tray) show() {
 	if t.stale {
 		t.read()
 		t.keep()
+		if t.keeping != nil {
+			t.reloads.Look(t.ctx)
+		}
 		t.probe()
 		if t.vanished {
 			t.restore()

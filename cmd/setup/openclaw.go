@@ -1,0 +1,139 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/keytray/keytray/client/openclaw"
+	"github.com/keytray/keytray/sink"
+)
+
+// Data is the platform's folder for a person's programs and data, whatever the
+// XDG variables say: what OpenClaw is told must not move.
+func (w *World) Data() (string, error) {
+	home, err := w.Home()
+	if err != nil {
+		return "", err
+	}
+	if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
+		return w.fixedStateHome(home), nil
+	}
+	return filepath.Join(home, ".local", "share"), nil
+}
+
+// LinkFolder is where the connections to OpenClaw lie.
+func (w *World) LinkFolder() (string, error) {
+	own, err := w.Own()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(own, "openclaw"), nil
+}
+
+// Links are the connections that serve the logins of a state folder.
+func (w *World) Links(root string) ([]openclaw.Link, error) {
+	folder, err := w.LinkFolder()
+	if err != nil {
+		return nil, err
+	}
+	all, err := openclaw.Links(folder)
+	var ours []openclaw.Link
+	for _, l := range all {
+		if l.Root == root {
+			l.Program.Environ = w.Environ
+			ours = append(ours, l)
+		}
+	}
+	return ours, err
+}
+
+const (
+	// reloadRest is the pause after a reload that failed; it doubles up to
+	// reloadRestMax.
+	reloadRest    = time.Minute
+	reloadRestMax = time.Hour
+)
+
+// Reloads tells the gateways of connected OpenClaws that a login was renewed:
+// they keep what they have read. It is for the process that has the seat, so that
+// one does it.
+type Reloads struct {
+	World *World
+	Store *sink.Store
+
+	flights sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows
+	flying  bool
+	checked bool // the resolver is this version's
+	failed  int
+	next    time.Time
+}
+
+// Look has done in the background what is owed, if nothing of that is under way.
+// Nobody but the log is told of a failure: it is tried again.
+func (r *Reloads) Look(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.flying || time.Now().Before(r.next) || ctx.Err() != nil {
+		return
+	}
+	r.flying = true
+	r.flights.Go(func() {
+		err := r.reload(ctx)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.flying = false
+		switch {
+		case err == nil:
+			r.failed = 0
+		case ctx.Err() == nil:
+			r.next = time.Now().Add(min(reloadRest<<min(r.failed, 6), reloadRestMax))
+			r.failed++
+			r.World.Log.Warn("an OpenClaw gateway may not know of a renewed login yet", "err", OneLine(err))
+		}
+	})
+}
+
+// Wait waits for what is under way, which ends soon after its context.
+func (r *Reloads) Wait() { r.flights.Wait() }
+
+func (r *Reloads) reload(ctx context.Context) error {
+	links, err := r.World.Links(r.Store.Dir())
+	if len(links) > 0 && !r.checked {
+		r.checked = true // whoever runs two versions gets the one that was started last
+		err = errors.Join(err, r.World.renewResolver())
+	}
+	for _, l := range links {
+		now := l.Current(r.Store)
+		if !l.Owed(now) {
+			continue
+		}
+		err = errors.Join(err, Reload(ctx, l, now))
+	}
+	return err
+}
+
+// renewResolver gives OpenClaw the version that is installed.
+func (w *World) renewResolver() error {
+	data, err := w.Data()
+	if err != nil || !filepath.IsAbs(w.command()) {
+		return err
+	}
+	_, err = openclaw.Install(w.command(), data)
+	return err
+}
+
+// Reload tells the gateway of a connection, if one runs. Now are the generations
+// of the logins before that.
+func Reload(ctx context.Context, l openclaw.Link, now openclaw.Generations) error {
+	err := l.Program.Reload(ctx)
+	if err != nil && !errors.Is(err, openclaw.ErrNoGateway) { // one that starts later asks anew
+		return err
+	}
+	return l.Serve(now)
+}
