@@ -1,5 +1,6 @@
 # make check   formatting, linters, dead code, cross builds, known vulnerabilities
 # make test    everything that runs, under the race detector, the end-to-end test included
+# make test-clients  the same with real clients from npm; needs the network once
 # make soak    the simulation and the random kills of make test, for much longer
 # make demo    one login from browser to export, on a private keyring, nothing left behind
 # make build   bin/keytray and bin/keytray-tray
@@ -35,7 +36,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 endif
 
 .NOTPARALLEL:
-.PHONY: all build check test soak demo bench mutants clean fmt fmt-check tidy-check vet lint deadcode cross vuln
+.PHONY: all build check test test-clients soak demo bench mutants clean fmt fmt-check tidy-check vet lint deadcode cross vuln
 
 all: build
 
@@ -57,6 +58,12 @@ test:
 	$(tool) gotestsum --format pkgname --format-hide-empty-pkg --rerun-fails=2 --packages=./... -- $$race -timeout 15m $(TESTFLAGS)
 	$(call say,test: the whole simulation, which the race detector only samples)
 	@$(tool) gotestsum --format pkgname -- -run Simulation ./keeper
+
+# Minutes; the tests are skipped where npm does not answer.
+test-clients:
+	@sh e2e/setup.sh
+	@sh e2e/clients/setup.sh
+	$(GO) test -v -count=1 -timeout 20m ./e2e/clients -clients
 
 demo: build
 	bin/keytray demo

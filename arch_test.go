@@ -144,6 +144,7 @@ var layers = []layer{
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},
 	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
 	{pkg: "keeper", uses: []string{"client", "oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
+	{pkg: "e2e/clients", why: "real clients from npm, in a network of their own"},
 	{pkg: "client/openclaw", uses: []string{"plain", "sink"}, why: "what OpenClaw asks and is told, by its own commands; it reads no login"},
 	{pkg: "notify", uses: []string{"plain"}, why: "says what it is told to"},
 	{pkg: "client", uses: []string{"secret", "sink"}, why: "files of other programs, read and written as sink does its own; no protocol, no keychain"},
@@ -264,16 +265,20 @@ func (r rule) places() string {
 	return code(r.only)
 }
 
+// layersTable has a row for each package that imports others of ours, and one for
+// all that do not.
 func layersTable(layers []layer) string {
 	var b strings.Builder
+	var alone []string
 	b.WriteString("| package | imports of ours | why |\n|---|---|---|\n")
 	for _, l := range layers {
-		uses := "none"
-		if len(l.uses) > 0 {
-			uses = code(l.uses)
+		if len(l.uses) == 0 {
+			alone = append(alone, l.pkg)
+			continue
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", l.pkg, uses, l.why)
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", l.pkg, code(l.uses), l.why)
 	}
+	fmt.Fprintf(&b, "| %s | none | ground, leaves and tests |\n", code(alone))
 	return b.String()
 }
 

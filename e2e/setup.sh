@@ -16,7 +16,7 @@ windows=
 # elsewhere (a node of one's own, say) will do as well.
 missing() {
   for pair in Xvfb:xvfb cc:gcc chromium:chromium dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring \
-    npm:npm secret-tool:libsecret-tools strace:strace xdg-open:xdg-utils \
+    ip:iproute2 npm:npm secret-tool:libsecret-tools strace:strace xdg-open:xdg-utils \
     gcr-viewer:gcr keepassxc:keepassxc kwalletd5:libkf5wallet-bin xdotool:xdotool \
     dex:dex desktop-file-validate:desktop-file-utils gio:libglib2.0-bin rsvg-convert:librsvg2-bin \
     xfce4-panel:xfce4-panel xfconf-query:xfconf xfce4-notifyd-config:xfce4-notifyd dunst:dunst \

@@ -1,0 +1,12 @@
+// Package clients holds the tests with real clients from npm, at pinned versions,
+// in a network that has nothing but the loopback interface; it has no code of its
+// own to import.
+//
+// A client runs with a home, a session bus and a keyring of its own, beside an
+// authorization server and a model of ours. Nothing of it reaches the world or
+// the HOME of whoever runs the tests.
+//
+// `make test-clients` installs the clients with setup.sh and runs the tests. They
+// are skipped where npm does not answer, and by a plain go test: they take
+// minutes.
+package clients

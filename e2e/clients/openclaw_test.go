@@ -1,0 +1,205 @@
+//go:build linux
+
+package clients
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+const alice = "demo:alice@example.test"
+
+// newClaw is a rig whose OpenClaw knows the model, and gets nothing of the
+// network but that.
+func newClaw(t *testing.T, version string) *rig {
+	t.Helper()
+	r := newRig(t, "openclaw-"+version)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	r.write(filepath.Join(r.claw, "openclaw.json"), fmt.Sprintf(`{
+  "agents": {"defaults": {"model": {"primary": "demo/m1"}}},
+  "models": {"providers": {"demo": {"baseUrl": %q, "api": "openai-completions", "models": [{"id": "m1", "name": "m1"}]}}},
+  "gateway": {"mode": "local", "port": %d, "auth": {"mode": "token", "token": "of-this-test-only"}}
+}
+`, r.model.url, port))
+	return r
+}
+
+// provider tells keytray of the authorization server, in the state folder root.
+func (r *rig) provider(root string) {
+	r.t.Helper()
+	var b strings.Builder
+	if err := r.server.WriteProvider(&b); err != nil {
+		r.t.Fatal(err)
+	}
+	r.write(filepath.Join(root, "providers", "demo.json"), b.String())
+}
+
+func (r *rig) token() string {
+	r.t.Helper()
+	return strings.TrimSpace(r.must(keytray, "token", "demo"))
+}
+
+// ask has OpenClaw ask the model, and returns the token that it sent.
+func (r *rig) ask(how ...string) string {
+	r.t.Helper()
+	out := r.must(r.openclaw, append([]string{"agent", "--agent", "main", "--session-id", "s1", "-m", "hi", "--json"}, how...)...)
+	if !strings.Contains(out, modelSays) {
+		r.t.Errorf("openclaw agent did not say what the model says:\n%s", out)
+	}
+	return r.model.last()
+}
+
+// profiles are the names that OpenClaw lists.
+func (r *rig) profiles() []string {
+	r.t.Helper()
+	out := r.must(r.openclaw, "models", "auth", "list", "--json")
+	var answer struct{ Profiles []struct{ ID string } }
+	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+		r.t.Fatalf("openclaw models auth list: %v\n%s", err, out)
+	}
+	var names []string
+	for _, p := range answer.Profiles {
+		names = append(names, p.ID)
+	}
+	return names
+}
+
+// rotates has a running gateway meet a renewed login: by a command that only
+// leaves it owed, and by a watcher that tells the gateway. Reads says that the
+// gateway looks at the profile file again when that has changed.
+func (r *rig) rotates(reads bool) {
+	r.t.Helper()
+	log := r.background(r.openclaw, "gateway", "run")
+	r.eventually("a gateway that is ready", func() bool { return strings.Contains(log(), "[gateway] ready") })
+	first := r.token()
+	if got := r.ask(); got != first {
+		r.t.Fatalf("the gateway did not send the token of its start (%d bytes)\n%s", len(got), log())
+	}
+	r.must(keytray, "refresh", "demo")
+	second := r.token()
+	if second == first {
+		r.t.Fatal("the server did not issue a new token")
+	}
+	switch got := r.ask(); {
+	case got == first: // it keeps what it has read
+	case got == second && reads:
+	default:
+		r.t.Errorf("before the reload the gateway sends neither the old nor, where it reads the profile file anew, the new token (%d bytes)", len(got))
+	}
+	if out := r.must(keytray, "openclaw", "status"); !strings.Contains(out, "owed") {
+		r.t.Errorf("keytray openclaw status does not say that a reload is owed:\n%s", out)
+	}
+	r.background(keytray, "watch")
+	r.eventually("a watcher that reloads", func() bool {
+		return !strings.Contains(r.must(keytray, "openclaw", "status"), "owed")
+	})
+	if got := r.ask(); got != second {
+		r.t.Errorf("after the reload the gateway does not send the new token (%d bytes)", len(got))
+	}
+}
+
+var reference = regexp.MustCompile(`p/[0-9a-f]{16}`)
+
+// bare asks the resolver as OpenClaw would with an empty passEnv: with no
+// environment at all, where only the place of the bus is known.
+func (r *rig) bare(root string) {
+	r.t.Helper()
+	bus := fmt.Sprintf("/run/user/%d/bus", os.Getuid())
+	if err := os.MkdirAll(filepath.Dir(bus), 0o700); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Symlink(strings.TrimPrefix(r.bus.Address(), "unix:path="), bus); err != nil {
+		r.t.Fatal(err)
+	}
+	mirror, err := os.ReadFile(filepath.Join(root, "agents", "main", "agent", "auth-profiles.json"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	id := string(reference.Find(mirror))
+	cmd := exec.Command(filepath.Join(r.home, ".local", "share", "keytray", "bin", "keytray"), "openclaw", "resolve", "--state-dir", root)
+	cmd.Env, cmd.Dir = []string{}, "/"
+	cmd.Stdin = strings.NewReader(fmt.Sprintf(`{"protocolVersion":1,"provider":"keytray","ids":[%q]}`, id))
+	began := time.Now()
+	out, err := cmd.Output()
+	r.t.Logf("the resolver without an environment took %s", time.Since(began).Round(time.Millisecond))
+	var answer struct{ Values map[string]string }
+	if err != nil || json.Unmarshal(out, &answer) != nil || answer.Values[id] != r.token() {
+		r.t.Errorf("without an environment the resolver has no token: %v, %d bytes", err, len(out))
+	}
+}
+
+// TestOpenClawWithFiles is the last OpenClaw but a few that reads the profile file
+// which Keytray writes in its folder.
+func TestOpenClawWithFiles(t *testing.T) {
+	t.Parallel()
+	r := newClaw(t, "2026.5.28")
+	r.provider(r.claw)
+	r.signIn("alice")
+	out := r.must(keytray, "openclaw", "connect")
+	if !strings.Contains(out, "all of its references") {
+		t.Errorf("keytray openclaw connect: no audit in\n%s", out)
+	}
+	r.bare(r.claw)
+	if got := r.profiles(); len(got) != 1 || got[0] != alice {
+		t.Errorf("openclaw lists %q, want %q", got, alice)
+	}
+	if got, want := r.ask("--local"), r.token(); got != want {
+		t.Errorf("openclaw sent %d bytes that are not the access token", len(got))
+	}
+	r.rotates(true)
+}
+
+// TestNewestOpenClaw keeps its logins in a database, and would not start beside
+// our files.
+func TestNewestOpenClaw(t *testing.T) {
+	t.Parallel()
+	r := newClaw(t, "2026.9.6")
+	if got := r.profiles(); len(got) != 0 { // this makes its database
+		t.Fatalf("a new openclaw lists %q", got)
+	}
+	own := filepath.Join(r.home, ".local", "state", "keytray")
+	r.provider(own)
+	r.signIn("alice")
+	if got := r.run("", keytray, "status"); !strings.Contains(got.stderr, own) {
+		t.Errorf("no notice that %s is used: %q", own, got.stderr)
+	}
+	if old, _ := filepath.Glob(filepath.Join(r.claw, "agents", "*", "agent", "auth*.json")); len(old) > 0 {
+		t.Fatalf("there are files that keep it from starting: %q", old)
+	}
+	out := r.must(keytray, "openclaw", "connect")
+	const name = "demo:keytray-alice-example.test"
+	if !strings.Contains(out, name) {
+		t.Errorf("keytray openclaw connect: no %s in\n%s", name, out)
+	}
+	if got := r.profiles(); len(got) != 1 || got[0] != name {
+		t.Errorf("openclaw lists %q, want %q", got, name)
+	}
+	if got, want := r.ask("--local"), r.token(); got != want {
+		t.Errorf("openclaw sent %d bytes that are not the access token", len(got))
+	}
+	r.rotates(false)
+	again := r.must(keytray, "openclaw", "connect")
+	if strings.Count(again, "keytray-") != 1 || !strings.Contains(again, name) {
+		t.Errorf("connecting twice made another profile:\n%s", again)
+	}
+	r.must(keytray, "openclaw", "disconnect")
+	if got := r.profiles(); len(got) != 0 {
+		t.Errorf("after disconnect openclaw lists %q", got)
+	}
+	if config, err := os.ReadFile(filepath.Join(r.claw, "openclaw.json")); err != nil || strings.Contains(string(config), "keytray") {
+		t.Errorf("after disconnect openclaw.json still names keytray (%v)", err)
+	}
+}
