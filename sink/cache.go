@@ -192,7 +192,7 @@ func (s *Store) lockAgent(ctx context.Context, agent string) (unlock func(), err
 	if err := s.disk.Prepare(place); err != nil {
 		return nil, err
 	}
-	if err := s.disk.Prepare(s.dir, "agents", agent, "agent"); err != nil {
+	if err := s.prepareAgent(agent); err != nil {
 		return nil, err
 	}
 	return s.lockMirror(ctx, place, agent)

@@ -119,8 +119,20 @@ func (s *Store) mirrorPath(agent string) string {
 	return filepath.Join(s.agentDir(agent), "auth-profiles.json")
 }
 
+// agentDir is the folder of an agent's files, which need not exist.
 func (s *Store) agentDir(agent string) string {
+	if dir, elsewhere := s.AgentDirs[agent]; elsewhere {
+		return dir
+	}
 	return filepath.Join(s.dir, "agents", agent, "agent")
+}
+
+// prepareAgent makes the folder of an agent's files.
+func (s *Store) prepareAgent(agent string) error {
+	if dir, elsewhere := s.AgentDirs[agent]; elsewhere {
+		return s.disk.Prepare(dir)
+	}
+	return s.disk.Prepare(s.dir, "agents", agent, "agent")
 }
 
 // readMirror reads an agent's file; ErrMirrorMissing if there is none.
@@ -270,7 +282,7 @@ func (s *Store) editMirror(ctx context.Context, place, agent string, f func(*mir
 		}
 		return &MirrorError{path, err}
 	}
-	if err := s.disk.Prepare(s.dir, "agents", agent, "agent"); err != nil {
+	if err := s.prepareAgent(agent); err != nil {
 		return fail(err)
 	}
 	unlock, err := s.lockMirror(ctx, place, agent)

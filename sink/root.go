@@ -1,10 +1,13 @@
 package sink
 
 import (
+	"cmp"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 )
 
 // Root is a state root: the folder that holds profiles' metadata.
@@ -13,8 +16,13 @@ type Root struct {
 	Dir string
 	// OpenClaw says that it was found as OpenClaw's.
 	OpenClaw bool
+	// AgentDirs are the folders of those agents whose files are elsewhere than
+	// within Dir.
+	AgentDirs map[string]string
+	// Passed is OpenClaw's folder, if it was passed over.
+	Passed string
 	// Notice, if not empty, tells people why another folder than the one they
-	// may expect is used.
+	// may expect is used, and what helps.
 	Notice string
 }
 
@@ -22,14 +30,21 @@ type Root struct {
 type Places struct {
 	// Flag and Keytray are what the person said, by flag and KEYTRAY_STATE_DIR.
 	Flag, Keytray string
-	// OpenClaw is OPENCLAW_STATE_DIR.
-	OpenClaw string
 	// Home is the person's home folder, State the platform's folder for state.
 	Home, State string
+	OpenClaw    OpenClaw
+}
+
+// OpenClaw is what that program's variables say of its folders; most are empty.
+type OpenClaw struct {
+	// StateDir is OPENCLAW_STATE_DIR, Home is OPENCLAW_HOME, Profile is
+	// OPENCLAW_PROFILE and AgentDir OPENCLAW_AGENT_DIR.
+	StateDir, Home, Profile, AgentDir string
 }
 
 // FindRoot returns the first that applies of: the flag, $KEYTRAY_STATE_DIR,
-// $OPENCLAW_STATE_DIR, ~/.openclaw where it exists, Keytray's own folder.
+// $OPENCLAW_STATE_DIR, ~/.openclaw (or that of $OPENCLAW_PROFILE) where it
+// exists, Keytray's own folder.
 //
 // The two OpenClaw roots pass a gate: OpenClaw from 2026.6.5 on keeps its
 // logins in SQLite, and from 2026.8.1 on refuses to start when it finds our
@@ -42,19 +57,53 @@ func FindRoot(p Places) Root {
 		}
 	}
 	own := Root{Dir: filepath.Join(p.State, "keytray")}
-	claw := absolute(p.OpenClaw, p.Home)
-	if p.OpenClaw == "" {
-		claw = filepath.Join(p.Home, ".openclaw")
-		if fi, err := os.Stat(claw); err != nil || !fi.IsDir() {
-			return own
-		}
-	}
-	if usesSQLite(claw) {
-		own.Notice = "this OpenClaw keeps its logins in a database and would not start beside ours, so " + claw +
-			" is left alone and " + own.Dir + " is used"
+	claw, agentDir := p.openClaw()
+	if claw == "" {
 		return own
 	}
-	return Root{Dir: claw, OpenClaw: true}
+	if usesSQLite(claw) || agentDir != "" && fileExists(filepath.Join(agentDir, agentDatabase)) {
+		own.Passed, own.Notice = claw, passed(claw, own.Dir)
+		return own
+	}
+	r := Root{Dir: claw, OpenClaw: true}
+	if agentDir != "" {
+		r.AgentDirs = map[string]string{DefaultAgent: agentDir}
+	}
+	return r
+}
+
+// openClaw is that program's state folder, empty if there is none, and what it
+// says of the default agent's.
+func (p Places) openClaw() (dir, agentDir string) {
+	home := absolute(cmp.Or(p.OpenClaw.Home, p.Home), p.Home)
+	if p.OpenClaw.AgentDir != "" {
+		agentDir = absolute(p.OpenClaw.AgentDir, home)
+	}
+	if p.OpenClaw.StateDir != "" {
+		return absolute(p.OpenClaw.StateDir, home), agentDir
+	}
+	dir = filepath.Join(home, ".openclaw")
+	if name := p.OpenClaw.Profile; clawProfile.MatchString(name) && !strings.EqualFold(name, "default") {
+		dir += "-" + name
+	}
+	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
+		return "", ""
+	}
+	return dir, agentDir
+}
+
+// clawProfile is a name that OpenClaw takes for a profile.
+var clawProfile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+
+// passed says why OpenClaw's folder is not used, and what helps: logins that are
+// still in there must be moved, else the program may be connected.
+func passed(claw, own string) string {
+	why := "this OpenClaw keeps its logins in a database and would not start beside ours, so " + claw +
+		" is left alone and " + own + " is used; "
+	if _, ok := Open(claw, "", nil).mirroredRoot(); ok {
+		return why + "`keytray doctor --fix` moves the logins that are still there"
+	}
+	return why + "`keytray openclaw connect` lets it have tokens from here"
 }
 
 // usesSQLite reports whether dir is the state of an OpenClaw that has left the
@@ -68,9 +117,12 @@ func usesSQLite(dir string) bool {
 		return false
 	}
 	return slices.ContainsFunc(agents, func(a fs.DirEntry) bool {
-		return fileExists(filepath.Join(dir, "agents", a.Name(), "agent", "openclaw-agent.sqlite"))
+		return fileExists(filepath.Join(dir, "agents", a.Name(), "agent", agentDatabase))
 	})
 }
+
+// agentDatabase is where OpenClaw from 2026.6.5 on keeps an agent's logins.
+const agentDatabase = "openclaw-agent.sqlite"
 
 // absolute expands a leading ~ and makes dir absolute and clean.
 func absolute(dir, home string) string {

@@ -3,7 +3,10 @@ package sink_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/keytray/keytray/sink"
 )
@@ -21,9 +24,19 @@ func TestFindRoot(t *testing.T) {
 		{name: "a file of that name", files: []string{".openclaw"}, want: "state/keytray"},
 		{name: "one database for all", files: []string{".openclaw/state/openclaw.sqlite"}, want: "state/keytray", notice: true},
 		{name: "a database an agent", files: []string{".openclaw/agents/main/agent/openclaw-agent.sqlite"}, want: "state/keytray", notice: true},
-		{name: "OPENCLAW_STATE_DIR", places: sink.Places{OpenClaw: "~/claw"}, want: "claw"},
-		{name: "a newer one there", files: []string{"claw/state/openclaw.sqlite"}, places: sink.Places{OpenClaw: "~/claw"}, want: "state/keytray", notice: true},
-		{name: "KEYTRAY_STATE_DIR", files: []string{".openclaw/"}, places: sink.Places{Keytray: "~/mine", OpenClaw: "~/claw"}, want: "mine"},
+		{name: "OPENCLAW_STATE_DIR", places: sink.Places{OpenClaw: sink.OpenClaw{StateDir: "~/claw"}}, want: "claw"},
+		{name: "a newer one there", files: []string{"claw/state/openclaw.sqlite"}, places: sink.Places{OpenClaw: sink.OpenClaw{StateDir: "~/claw"}}, want: "state/keytray", notice: true},
+		{name: "KEYTRAY_STATE_DIR", files: []string{".openclaw/"}, places: sink.Places{Keytray: "~/mine", OpenClaw: sink.OpenClaw{StateDir: "~/claw"}}, want: "mine"},
+		{name: "OPENCLAW_HOME", files: []string{".openclaw/", "there/.openclaw/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Home: "~/there"}}, want: "there/.openclaw"},
+		{name: "OPENCLAW_HOME without it", files: []string{".openclaw/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Home: "~/there"}}, want: "state/keytray"},
+		{name: "a tilde is OPENCLAW_HOME", places: sink.Places{OpenClaw: sink.OpenClaw{Home: "~/there", StateDir: "~/claw"}}, want: "there/claw"},
+		{name: "OPENCLAW_PROFILE", files: []string{".openclaw/", ".openclaw-dev/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Profile: "dev"}}, want: ".openclaw-dev"},
+		{name: "the profile's is a newer one", files: []string{".openclaw/", ".openclaw-dev/state/openclaw.sqlite"}, places: sink.Places{OpenClaw: sink.OpenClaw{Profile: "dev"}}, want: "state/keytray", notice: true},
+		{name: "a profile that is not there", files: []string{".openclaw/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Profile: "dev"}}, want: "state/keytray"},
+		{name: "the default profile", files: []string{".openclaw/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Profile: "Default"}}, want: ".openclaw"},
+		{name: "no name of a profile", files: []string{".openclaw/", ".openclaw-x/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Profile: "x/../y"}}, want: ".openclaw"},
+		{name: "the folder before the profile", files: []string{".openclaw-dev/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Profile: "dev", StateDir: "~/claw"}}, want: "claw"},
+		{name: "a database in OPENCLAW_AGENT_DIR", files: []string{".openclaw/", "a/openclaw-agent.sqlite"}, places: sink.Places{OpenClaw: sink.OpenClaw{AgentDir: "~/a"}}, want: "state/keytray", notice: true},
 		{name: "what a person names is not gated", files: []string{"mine/state/openclaw.sqlite"}, places: sink.Places{Keytray: "~/mine"}, want: "mine"},
 		{name: "the flag", places: sink.Places{Flag: "~/flag", Keytray: "~/mine"}, want: "flag"},
 	} {
@@ -43,9 +56,30 @@ func TestFindRoot(t *testing.T) {
 			if want := filepath.Join(home, c.want); got.Dir != want || (got.Notice != "") != c.notice {
 				t.Errorf("FindRoot = %+v, want %s, notice %v", got, want, c.notice)
 			}
-			if base := filepath.Base(got.Dir); got.OpenClaw != (base == ".openclaw" || base == "claw") {
+			if base := filepath.Base(got.Dir); got.OpenClaw != (strings.HasPrefix(base, ".openclaw") || base == "claw") {
 				t.Errorf("FindRoot = %+v: OpenClaw's or not is wrong", got)
 			}
 		})
+	}
+}
+
+func TestAnAgentsFilesMayLieElsewhere(t *testing.T) {
+	w := newWorld(t)
+	elsewhere := filepath.Join(filepath.Dir(w.dir), "elsewhere")
+	must(t, os.MkdirAll(filepath.Join(w.dir, "agents", "work"), 0o700))
+	root := sink.FindRoot(sink.Places{OpenClaw: sink.OpenClaw{StateDir: w.dir, AgentDir: elsewhere}})
+	s := w.open()
+	s.AgentDirs = root.AgentDirs
+	must(t, s.Update(t.Context(), alice, func(tx *sink.Tx) error { return tx.Received(credential("1", time.Hour)) }))
+	if p, err := s.Profile(alice); err != nil || p.Generation != 1 {
+		t.Errorf("profile = %+v, %v", p, err)
+	}
+	for path, want := range map[string]bool{elsewhere: true, filepath.Join(w.dir, "agents", "main"): false} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v, want it there: %v", path, err, want)
+		}
+	}
+	if got := s.Agents(); !slices.Equal(got, []string{"main", "work"}) {
+		t.Errorf("Agents = %v", got)
 	}
 }

@@ -32,10 +32,12 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/keytray/keytray/secret"
@@ -80,6 +82,10 @@ type Store struct {
 	// that nobody can tell, and so does Left not set. It is set before the store
 	// is used.
 	Left func(from Origin, kind Kind) (secret.Text, error)
+
+	// AgentDirs are the folders of those agents whose files are elsewhere than
+	// within the root. They are set before the store is used.
+	AgentDirs map[string]string
 
 	dir        string
 	place      string
@@ -127,17 +133,15 @@ func CheckAgent(name string) error {
 
 // Agents are the agents that have a folder, sorted.
 func (s *Store) Agents() []string {
-	entries, err := os.ReadDir(filepath.Join(s.dir, "agents"))
-	if err != nil {
-		return nil
-	}
-	var names []string
+	names := slices.Collect(maps.Keys(s.AgentDirs))
+	entries, _ := os.ReadDir(filepath.Join(s.dir, "agents")) // a root without is new
 	for _, e := range entries {
 		if e.IsDir() && CheckAgent(e.Name()) == nil {
 			names = append(names, e.Name())
 		}
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Profiles are an agent's logins as the mirror tells them, in the order of the

@@ -48,7 +48,7 @@ func (a *app) status(ctx context.Context, asJSON bool) error {
 	}
 	now := time.Now()
 	if asJSON {
-		return writeStatusJSON(a.sys.stdout, a.agent, k.Store.Dir(), profiles, now)
+		return writeStatusJSON(a.sys.stdout, a.agent, k.Store.Agent(a.agent).Dir, profiles, now)
 	}
 	return writeStatus(a.sys.stdout, profiles, now)
 }
@@ -132,8 +132,8 @@ type statusReport struct {
 	} `json:"auth"`
 }
 
-func writeStatusJSON(w io.Writer, agent, dir string, profiles []sink.Profile, now time.Time) error {
-	r := statusReport{SchemaVersion: 1, Agent: agent, AgentDir: filepath.Join(dir, "agents", agent, "agent")}
+func writeStatusJSON(w io.Writer, agent, agentDir string, profiles []sink.Profile, now time.Time) error {
+	r := statusReport{SchemaVersion: 1, Agent: agent, AgentDir: agentDir}
 	r.Auth.StorePath = filepath.Join(r.AgentDir, "auth-profiles.json")
 	r.Auth.OAuth.WarnAfterMs = keeper.WarnAfter.Milliseconds()
 	r.Auth.OAuth.Profiles = []statusProfile{}

@@ -35,9 +35,11 @@ func (f *Files) Follow() {
 		_ = f.watcher.Add(d)
 	}
 	for _, agent := range f.store.Agents() {
-		home := filepath.Join(dir, "agents", agent)
+		home := f.store.Agent(agent).Dir
+		if parent := filepath.Dir(home); filepath.Dir(filepath.Dir(parent)) == dir { // not what somebody put elsewhere
+			_ = f.watcher.Add(parent)
+		}
 		_ = f.watcher.Add(home)
-		_ = f.watcher.Add(filepath.Join(home, "agent"))
 	}
 }
 

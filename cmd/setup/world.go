@@ -81,8 +81,11 @@ func (w *World) Root() (sink.Root, error) {
 		return sink.Root{}, err
 	}
 	return sink.FindRoot(sink.Places{
-		Flag: w.StateDir, Keytray: w.Getenv("KEYTRAY_STATE_DIR"), OpenClaw: w.Getenv("OPENCLAW_STATE_DIR"),
-		Home: home, State: w.stateHome(home),
+		Flag: w.StateDir, Keytray: w.Getenv("KEYTRAY_STATE_DIR"), Home: home, State: w.stateHome(home),
+		OpenClaw: sink.OpenClaw{
+			StateDir: w.Getenv("OPENCLAW_STATE_DIR"), Home: w.Getenv("OPENCLAW_HOME"),
+			Profile: w.Getenv("OPENCLAW_PROFILE"), AgentDir: w.Getenv("OPENCLAW_AGENT_DIR"),
+		},
 	}), nil
 }
 
@@ -150,7 +153,8 @@ func (w *World) Keeper(root sink.Root, secrets sink.Secrets) (*keeper.Keeper, er
 		w.Log.Warn("a provider file is left out", "err", err)
 	}
 	store := sink.Open(root.Dir, filepath.Join(own, "locks"), secrets)
-	store.Stuck, store.OpenClaw, store.Left = w.stuck, root.OpenClaw, client.Left
+	store.Stuck, store.Left = w.stuck, client.Left
+	store.OpenClaw, store.AgentDirs = root.OpenClaw, root.AgentDirs
 	return &keeper.Keeper{Store: store, Client: &oauth.Client{}, Providers: catalog, Log: w.Log}, nil
 }
 
