@@ -64,6 +64,11 @@ func (s *Store) lookupRoot(ctx context.Context) (rootRecord, error) {
 // ensureRoot is lookupRoot that gives a new root its name. A root that was
 // moved is recognised by its mirror and keeps its name, and with it its logins.
 func (s *Store) ensureRoot(ctx context.Context) (rootRecord, error) {
+	return s.ensureRootAt(ctx, s.place)
+}
+
+// ensureRootAt is ensureRoot with another folder for the locks of a new root.
+func (s *Store) ensureRootAt(ctx context.Context, place string) (rootRecord, error) {
 	r, err := s.lookupRoot(ctx)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return r, err
@@ -79,7 +84,7 @@ func (s *Store) ensureRoot(ctx context.Context) (rootRecord, error) {
 	if r, err = s.lookupRoot(ctx); !errors.Is(err, fs.ErrNotExist) {
 		return r, err
 	}
-	r = rootRecord{V: recordVersion, RootID: newRootID(), Place: s.place}
+	r = rootRecord{V: recordVersion, RootID: newRootID(), Place: place}
 	if at, ok := s.mirroredRoot(); ok {
 		r.RootID, r.Place = at.rootID, at.place
 	}

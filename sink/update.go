@@ -106,6 +106,11 @@ func (s *Store) begin(ctx context.Context, ref Ref, served func() bool) (*Tx, fu
 	if err != nil {
 		return nil, nil, err
 	}
+	return s.beginAt(ctx, ref, at, served)
+}
+
+// beginAt is begin for a profile whose place is known.
+func (s *Store) beginAt(ctx context.Context, ref Ref, at whereabouts, served func() bool) (*Tx, func(), error) {
 	if err := s.disk.Prepare(at.place); err != nil {
 		return nil, nil, err
 	}
