@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"path/filepath"
 )
 
@@ -36,6 +37,14 @@ var (
 	// nothing.
 	ErrLost = errors.New("the keychain has nothing of this login")
 )
+
+// Beside is the store of another state root with the same keychain, and the same
+// folder for the locks of a root that is new.
+func (s *Store) Beside(dir string) *Store {
+	t := OpenOn(dir, s.place, s.secrets, Seams{s.disk, s.locker, s.clock, rand.Uint64()}) //nolint:gosec // pauses between polls, not secrets
+	t.Stuck = s.Stuck
+	return t
+}
 
 // MoveFrom moves all logins of another root here, and copies its provider files
 // that are not here yet. Both roots have the same keychain. A login that cannot be moved

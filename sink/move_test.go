@@ -228,7 +228,7 @@ func (w *world) moveDyingAt(n int) (died bool) {
 	defer func() {
 		switch r := recover(); r {
 		case nil:
-		case errKilled: //nolint:errorlint // the very value thrown above
+		case errKilled: // the very value thrown above
 			died = true
 		default:
 			panic(r)
