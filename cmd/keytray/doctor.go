@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,126 +15,200 @@ import (
 	"github.com/keytray/keytray/sink"
 )
 
+// check is one row of the doctor's table: a name, and a function that looks and,
+// where it is told to mend, mends.
+type check struct {
+	name string
+	look func(context.Context, *visit) []finding
+}
+
+// checks are all, in the order in which they run: what a later one needs comes
+// first.
+func checks() []check {
+	return []check{
+		{"state folder", lookAtFolder},
+		{"keychain", lookAtKeychain},
+		{"moving", lookAtOldFolder},
+		{"permissions", lookAtPermissions},
+		{"locks", lookAtLocks},
+		{"logins", lookAtLogins},
+		{"accounts", lookAtAccounts},
+		{"clock", lookAtClock},
+		{"ports", lookAtPorts},
+		{"residue", lookAtResidue},
+		{"openclaw", lookAtOpenClaw},
+	}
+}
+
+// visit is one run of the doctor.
+type visit struct {
+	a    *app
+	k    *keeper.Keeper
+	root sink.Root
+	// fix says that what can be mended is to be mended.
+	fix bool
+	// closed is why the keychain cannot be asked; nil if it can.
+	closed error
+}
+
+// status is how a finding is meant.
+type status string
+
+const (
+	isOK      status = "ok"
+	isMended  status = "mended"
+	isWarning status = "warning" // nothing is broken
+	isFailed  status = "failed"
+	isSkipped status = "skipped"
+)
+
+// finding is what a check has to say; none is that all is well, without a word.
+type finding struct {
+	Check   string `json:"check"`
+	Status  status `json:"status"`
+	Message string `json:"message"`
+	// Remedy is what helps, a command where there is one.
+	Remedy string `json:"remedy,omitempty"`
+
+	err error // of a failure, for the exit code
+}
+
+func fine(format string, args ...any) finding {
+	return finding{Status: isOK, Message: fmt.Sprintf(format, args...)}
+}
+
+func mended(format string, args ...any) finding {
+	return finding{Status: isMended, Message: fmt.Sprintf(format, args...)}
+}
+
+func skipped(format string, args ...any) finding {
+	return finding{Status: isSkipped, Message: fmt.Sprintf(format, args...)}
+}
+
+func warning(remedy, format string, args ...any) finding {
+	return finding{Status: isWarning, Message: fmt.Sprintf(format, args...), Remedy: remedy}
+}
+
+func failed(remedy, format string, args ...any) finding {
+	return finding{Status: isFailed, Message: fmt.Sprintf(format, args...), Remedy: remedy}
+}
+
+// broken is a failure that the house has words for.
+func broken(err error) finding {
+	_, hint := setup.Explain(err)
+	return finding{Status: isFailed, Message: setup.OneLine(err), Remedy: hint, err: err}
+}
+
+// mendable is the remedy of all that --fix mends.
+const mendable = "keytray doctor --fix"
+
 func (a *app) doctorCommand() *cobra.Command {
-	var fix bool
+	var fix, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check the keychain and the profile files, and mend them with --fix",
-		Args:  usage(cobra.NoArgs),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), fix) },
+		Short: "Check all that a login depends on, and mend it with --fix",
+		Long: `Check the keychain with a secret of real size, the folders and their modes, locks,
+profile files, clock, ports, and secrets that lie about in clear. A line has
+what was found (ok, mended, warning, failed or skipped), by which check, and the
+next one what helps. It fails if something is wrong and was not mended.
+
+With --fix it rebuilds profile files from the keychain (a damaged one is set
+aside), saves what waits for the keychain, adopts logins of another machine, takes
+from others the right to write our files, and moves logins out of the folder of
+an OpenClaw that has been updated.
+
+The clock is compared with the server of a provider that you are signed in to;
+nothing is said to it of the login.`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), fix, asJSON) },
 	}
 	cmd.Flags().BoolVar(&fix, "fix", false, "mend what can be mended")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// doctor prints one line per check. It fails when something is wrong and was
-// not mended.
-func (a *app) doctor(ctx context.Context, fix bool) error {
-	k, err := a.keeper(true)
+// doctorReport is what --json prints.
+type doctorReport struct {
+	SchemaVersion int       `json:"schemaVersion"`
+	StateDir      string    `json:"stateDir"`
+	Fix           bool      `json:"fix"`
+	OK            bool      `json:"ok"`
+	Checks        []finding `json:"checks"`
+}
+
+// doctor runs all checks, also after one that failed, and prints what they find.
+func (a *app) doctor(ctx context.Context, fix, asJSON bool) error {
+	root, err := a.root(false)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.sys.stdout, "state folder  %s\n", k.Store.Dir())
-	if err := a.unlocking(ctx, func() error { return k.Store.Probe(ctx) }); err != nil {
-		return err
-	}
-	fmt.Fprintln(a.sys.stdout, "keychain      works: written, read back, deleted")
-	if err := a.examineLinks(k, fix); err != nil {
-		return err
-	}
-	refs, err := k.Store.Indexed(ctx)
+	k, err := a.keeper(false)
 	if err != nil {
 		return err
 	}
-	broken := 0
-	for _, ref := range refs {
-		ok, err := a.examine(ctx, k, ref, fix)
-		if err != nil {
+	v := &visit{a: a, k: k, root: root, fix: fix}
+	r := doctorReport{SchemaVersion: 1, StateDir: k.Store.Dir(), Fix: fix}
+	for _, c := range checks() {
+		for _, f := range c.look(ctx, v) {
+			f.Check, f.Message, f.Remedy = c.name, plain.Text(f.Message), plain.Text(f.Remedy)
+			r.Checks = append(r.Checks, f)
+			if asJSON {
+				continue
+			}
+			if err := f.print(a.sys.stdout); err != nil {
+				return err
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	verdict := r.verdict()
+	r.OK = verdict == nil
+	if asJSON {
+		e := json.NewEncoder(a.sys.stdout)
+		e.SetIndent("", "  ")
+		if err := e.Encode(r); err != nil {
 			return err
 		}
-		if !ok {
-			broken++
-		}
 	}
-	if broken > 0 {
-		return setup.Hinted(fmt.Errorf("%d of %d logins are not as they should be", broken, len(refs)), "keytray doctor --fix")
-	}
-	fmt.Fprintf(a.sys.stdout, "logins        %d, all as the keychain says\n", len(refs))
-	return nil
+	return verdict
 }
 
-// examine compares a login's entry in the profile file with the keychain's
-// index, and mends it if fix is set.
-func (a *app) examine(ctx context.Context, k *keeper.Keeper, ref sink.Ref, fix bool) (ok bool, err error) {
-	p, err := k.Store.Profile(ref)
-	if err == nil && p.State != sink.StateForeignHost {
-		return a.finish(ctx, k, p, fix)
+func (f finding) print(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "%-8s %-13s %s\n", f.Status, f.Check, f.Message)
+	if f.Remedy != "" && err == nil {
+		_, err = fmt.Fprintf(w, "%-8s %-13s hint: %s\n", "", "", f.Remedy)
 	}
-	what := a.complaint(err)
-	if !fix {
-		fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", what, plain.Text(ref.ID), ref.Agent)
-		return false, nil
-	}
-	mended, err := a.mend(ctx, k, ref, err)
-	if errors.Is(err, sink.ErrImporting) {
-		fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s: %s\n", "not moved", plain.Text(ref.ID), ref.Agent, plain.Text(setup.OneLine(err)))
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	fmt.Fprintf(a.sys.stdout, "%-13s %s of agent %s\n", mended, plain.Text(ref.ID), ref.Agent)
-	return true, nil
+	return err
 }
 
-// complaint is one word for what is wrong with an entry.
-func (a *app) complaint(err error) string {
-	switch {
-	case err == nil:
-		return "foreign"
-	case errors.Is(err, sink.ErrMirrorMissing), errors.Is(err, sink.ErrUnknownProfile):
-		return "missing"
-	default:
-		return "unreadable"
-	}
-}
-
-// mend does what helps against wrong, and says in one word what that was.
-func (a *app) mend(ctx context.Context, k *keeper.Keeper, ref sink.Ref, wrong error) (string, error) {
-	if wrong == nil {
-		return "adopted", k.Store.Adopt(ctx, ref)
-	}
-	_, damaged := errors.AsType[*sink.MirrorError](wrong)
-	if damaged && !errors.Is(wrong, sink.ErrMirrorMissing) {
-		aside, err := k.Store.SetAside(ctx, ref.Agent)
-		if err != nil {
-			return "", err
+// verdict is nil if nothing has failed, and has the exit code of the first
+// failure that has one of its own.
+func (r doctorReport) verdict() error {
+	n, names, remedy := 0, []string(nil), ""
+	var first error
+	for _, f := range r.Checks {
+		if f.Status != isFailed {
+			continue
 		}
-		fmt.Fprintf(a.sys.stdout, "set aside     %s\n", aside)
-	}
-	if err := k.Store.Restore(ctx, ref); err != nil {
-		return "", err
-	}
-	if _, err := k.Store.Profile(ref); errors.Is(err, sink.ErrUnknownProfile) {
-		return "cleared", nil // an index entry of a first login that never came to be
-	}
-	return "restored", nil
-}
-
-// finish lets a login that waits in its journal be saved, if fix is set.
-func (a *app) finish(ctx context.Context, k *keeper.Keeper, p sink.Profile, fix bool) (ok bool, err error) {
-	if p.State != sink.StatePendingSave {
-		return true, nil
-	}
-	if fix {
-		if err := k.Store.Restore(ctx, p.Ref); err != nil {
-			return false, err
+		n++
+		if len(names) == 0 || names[len(names)-1] != f.Check {
+			names = append(names, f.Check)
 		}
-		if p, err = k.Store.Profile(p.Ref); err == nil && p.State != sink.StatePendingSave {
-			fmt.Fprintf(a.sys.stdout, "saved         %s of agent %s\n", plain.Text(p.ID), p.Agent)
-			return true, nil
+		if first == nil {
+			first = f.err
+		}
+		if f.Remedy == mendable {
+			remedy = mendable
 		}
 	}
-	fmt.Fprintf(a.sys.stdout, "not saved     %s of agent %s\n", plain.Text(p.ID), p.Agent)
-	return false, nil
+	if n == 0 {
+		return nil
+	}
+	err := fmt.Errorf("not all is well: %s", strings.Join(names, ", "))
+	if first == nil {
+		return setup.Hinted(err, remedy)
+	}
+	return fmt.Errorf("%w: %w", err, first)
 }

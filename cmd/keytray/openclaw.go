@@ -418,31 +418,31 @@ func (a *app) resolverWrong() (string, error) {
 	return openclaw.Wrong(a.sys.self, data)
 }
 
-// examineLinks checks that OpenClaw, where it is connected, runs this version, and
-// installs it if fix is set.
-func (a *app) examineLinks(k *keeper.Keeper, fix bool) error {
-	links, err := a.world.Links(k.Store.Dir())
-	if err != nil || len(links) == 0 {
-		return err
-	}
-	wrong, err := a.resolverWrong()
+// lookAtOpenClaw checks that OpenClaw, where it is connected, runs this version.
+func lookAtOpenClaw(_ context.Context, v *visit) []finding {
+	a := v.a
+	links, err := a.world.Links(v.k.Store.Dir())
 	if err != nil {
-		return err
+		return []finding{broken(err)}
 	}
-	if wrong == "" {
-		a.say("openclaw", "asks this version")
+	if len(links) == 0 {
 		return nil
 	}
-	if !fix {
-		return setup.Hinted(errors.New("the resolver that OpenClaw asks "+wrong), "keytray doctor --fix")
+	wrong, err := a.resolverWrong()
+	switch {
+	case err != nil:
+		return []finding{broken(err)}
+	case wrong == "":
+		return []finding{fine("asks this version")}
+	case !v.fix:
+		return []finding{failed(mendable, "the resolver that it asks %s", wrong)}
 	}
 	data, err := a.world.Data()
+	if err == nil {
+		_, err = openclaw.Install(a.sys.self, data)
+	}
 	if err != nil {
-		return err
+		return []finding{broken(err)}
 	}
-	if _, err := openclaw.Install(a.sys.self, data); err != nil {
-		return err
-	}
-	a.say("renewed", openclaw.Resolver(data))
-	return nil
+	return []finding{mended("%s is this version now", openclaw.Resolver(data))}
 }

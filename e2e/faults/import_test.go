@@ -187,7 +187,7 @@ func TestAKilledImportWaitsForItsFile(t *testing.T) {
 			t.Errorf("exit %d, want 1 and why\n%s", got.code, got.stderr)
 		}
 	}
-	if got := s.run("doctor", "--fix"); got.code != 1 || !strings.Contains(got.stdout, "not moved     demo:default") {
+	if got := s.run("doctor", "--fix"); got.code != 1 || !strings.Contains(got.stdout, "not moved: demo:default") {
 		t.Errorf("doctor: exit %d, want 1 and that it is not moved\n%s", got.code, got.stdout)
 	}
 	s.ledger(0, 0, 0)
