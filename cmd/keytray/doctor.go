@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -166,9 +165,7 @@ func (a *app) doctor(ctx context.Context, fix, asJSON bool) error {
 	verdict := r.verdict()
 	r.OK = verdict == nil
 	if asJSON {
-		e := json.NewEncoder(a.sys.stdout)
-		e.SetIndent("", "  ")
-		if err := e.Encode(r); err != nil {
+		if err := writeJSON(a.sys.stdout, r); err != nil {
 			return err
 		}
 	}

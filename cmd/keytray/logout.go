@@ -9,7 +9,7 @@ import (
 )
 
 func (a *app) logoutCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "logout PROFILE",
 		Short: "Remove a login from this machine",
 		Long: `Remove a login's secrets from the keychain and its entry from the profile file.
@@ -29,4 +29,6 @@ and the session on the provider's side can be ended on its account page.`,
 			return nil
 		},
 	}
+	cmd.Flags().Bool("yes", true, "ask nothing, which is always so")
+	return cmd
 }

@@ -78,7 +78,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 	root.PersistentFlags().StringVar(&a.agent, "agent", sink.DefaultAgent, "agent whose logins are meant")
 	root.AddCommand(
 		a.loginCommand("login PROVIDER"), a.logoutCommand(), a.importCommand(), a.statusCommand(), a.tokenCommand(), a.exportCommand(), a.refreshCommand(), a.watchCommand(), a.workerCommand(),
-		a.whichCommand(), a.reportCommand(), a.agentsCommand(),
+		a.whichCommand(), a.reportCommand(), a.agentsCommand(), a.channelsCommand(),
 		a.doctorCommand(), a.openclawCommand(), a.modelsCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	return root
@@ -88,7 +88,10 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 func (a *app) modelsCommand() *cobra.Command {
 	models := &cobra.Command{Use: "models", Short: "The same commands under OpenClaw's names", Args: usage(cobra.NoArgs), RunE: help}
 	auth := &cobra.Command{Use: "auth", Short: "Sign in", Args: usage(cobra.NoArgs), RunE: help}
-	auth.AddCommand(a.authLoginCommand(), a.setupTokenCommand(), a.pasteTokenCommand(), a.pasteAPIKeyCommand(), a.orderCommand())
+	auth.AddCommand(
+		a.authLoginCommand(), a.setupTokenCommand(), a.pasteTokenCommand(), a.pasteAPIKeyCommand(),
+		a.authListCommand(), a.orderCommand(), a.logoutCommand(),
+	)
 	models.AddCommand(auth, a.statusCommand())
 	return models
 }

@@ -37,6 +37,10 @@ func (e *hintedError) Unwrap() error { return e.error }
 // Usage makes err the error of a call that cannot be understood.
 func Usage(err error, hint string) error { return &hintedError{err, ExitUsage, hint} }
 
+// Exit gives err an exit code that is not one of ours, because another program's
+// command has it.
+func Exit(code int, err error) error { return &hintedError{err, code, ""} }
+
 // Hinted adds to err what helps.
 func Hinted(err error, hint string) error { return &hintedError{err, ExitFailed, hint} }
 
