@@ -18,6 +18,7 @@ import (
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/secret"
+	"github.com/keytray/keytray/sink"
 )
 
 // signIn is what the flags of a login say.
@@ -73,6 +74,16 @@ func (a *app) login(ctx context.Context, s signIn) error {
 	if err != nil {
 		return err
 	}
+	p, err := a.signIn(ctx, k, s)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(a.sys.stdout, p.ID)
+	return err
+}
+
+// signIn signs in and says as whom.
+func (a *app) signIn(ctx context.Context, k *keeper.Keeper, s signIn) (sink.Profile, error) {
 	lines, restore := a.pasted()
 	defer restore()
 	r := keeper.LoginRequest{
@@ -84,19 +95,18 @@ func (a *app) login(ctx context.Context, s signIn) error {
 		},
 	}
 	if err := a.unlocking(ctx, func() error { return k.Store.Probe(ctx) }); err != nil {
-		return err
+		return sink.Profile{}, err
 	}
 	p, err := k.Login(ctx, r)
 	if err != nil {
-		return err
+		return sink.Profile{}, err
 	}
 	who := p.Account.Email
 	if who == "" {
 		who = p.Account.ID
 	}
 	fmt.Fprintf(a.sys.stderr, "signed in to %s as %s\n", p.Provider, plain.Text(who))
-	_, err = fmt.Fprintln(a.sys.stdout, p.ID)
-	return err
+	return p, nil
 }
 
 // show brings the sign-in page before the person.

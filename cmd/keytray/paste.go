@@ -107,8 +107,18 @@ func (a *app) paste(ctx context.Context, p paste, life time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if err := a.unlocking(ctx, func() error { return k.Store.Probe(ctx) }); err != nil {
+	profile, err := a.keep(ctx, k, p, life)
+	if err != nil {
 		return err
+	}
+	_, err = fmt.Fprintln(a.sys.stdout, profile.ID)
+	return err
+}
+
+// keep asks for a secret, keeps it and says for how long it will do.
+func (a *app) keep(ctx context.Context, k *keeper.Keeper, p paste, life time.Duration) (sink.Profile, error) {
+	if err := a.unlocking(ctx, func() error { return k.Store.Probe(ctx) }); err != nil {
+		return sink.Profile{}, err
 	}
 	r := keeper.AddRequest{Ref: sink.Ref{Agent: a.agent, ID: p.profileID}, Provider: p.provider, Kind: p.kind}
 	if life > 0 {
@@ -121,11 +131,10 @@ func (a *app) paste(ctx context.Context, p paste, life time.Duration) error {
 	}
 	profile, err := k.Add(ctx, r)
 	if err != nil {
-		return err
+		return sink.Profile{}, err
 	}
 	fmt.Fprintf(a.sys.stderr, "kept %s: %s\n", plain.Text(profile.ID), plain.Text(keeper.ConditionOf(profile, time.Now()).Sentence))
-	_, err = fmt.Fprintln(a.sys.stdout, profile.ID)
-	return err
+	return profile, nil
 }
 
 // askLine asks a person at the terminal as often as it takes, and takes one line
