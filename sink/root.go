@@ -19,6 +19,8 @@ type Root struct {
 	// AgentDirs are the folders of those agents whose files are elsewhere than
 	// within Dir.
 	AgentDirs map[string]string
+	// Credentials is the folder where OpenClaw's oldest versions kept logins.
+	Credentials string
 	// Passed is OpenClaw's folder, if it was passed over.
 	Passed string
 	// Notice, if not empty, tells people why another folder than the one they
@@ -38,8 +40,9 @@ type Places struct {
 // OpenClaw is what that program's variables say of its folders; most are empty.
 type OpenClaw struct {
 	// StateDir is OPENCLAW_STATE_DIR, Home is OPENCLAW_HOME, Profile is
-	// OPENCLAW_PROFILE and AgentDir OPENCLAW_AGENT_DIR.
-	StateDir, Home, Profile, AgentDir string
+	// OPENCLAW_PROFILE, AgentDir OPENCLAW_AGENT_DIR and OAuthDir
+	// OPENCLAW_OAUTH_DIR.
+	StateDir, Home, Profile, AgentDir, OAuthDir string
 }
 
 // FindRoot returns the first that applies of: the flag, $KEYTRAY_STATE_DIR,
@@ -53,10 +56,10 @@ type OpenClaw struct {
 func FindRoot(p Places) Root {
 	for _, dir := range []string{p.Flag, p.Keytray} {
 		if dir != "" {
-			return Root{Dir: absolute(dir, p.Home)}
+			return rootAt(absolute(dir, p.Home))
 		}
 	}
-	own := Root{Dir: filepath.Join(p.State, "keytray")}
+	own := rootAt(filepath.Join(p.State, "keytray"))
 	claw, agentDir := p.openClaw()
 	if claw == "" {
 		return own
@@ -65,17 +68,26 @@ func FindRoot(p Places) Root {
 		own.Passed, own.Notice = claw, passed(claw, own.Dir)
 		return own
 	}
-	r := Root{Dir: claw, OpenClaw: true}
+	r := rootAt(claw)
+	r.OpenClaw = true
+	if p.OpenClaw.OAuthDir != "" {
+		r.Credentials = absolute(p.OpenClaw.OAuthDir, p.clawHome())
+	}
 	if agentDir != "" {
 		r.AgentDirs = map[string]string{DefaultAgent: agentDir}
 	}
 	return r
 }
 
+func rootAt(dir string) Root { return Root{Dir: dir, Credentials: filepath.Join(dir, "credentials")} }
+
+// clawHome is what OpenClaw takes for the home folder.
+func (p Places) clawHome() string { return absolute(cmp.Or(p.OpenClaw.Home, p.Home), p.Home) }
+
 // openClaw is that program's state folder, empty if there is none, and what it
 // says of the default agent's.
 func (p Places) openClaw() (dir, agentDir string) {
-	home := absolute(cmp.Or(p.OpenClaw.Home, p.Home), p.Home)
+	home := p.clawHome()
 	if p.OpenClaw.AgentDir != "" {
 		agentDir = absolute(p.OpenClaw.AgentDir, home)
 	}

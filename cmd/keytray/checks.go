@@ -174,25 +174,28 @@ func lookAtPorts(ctx context.Context, v *visit) []finding {
 	return found
 }
 
-// residue are the places where OpenClaw, or a repair of ours, leaves secrets in
-// clear.
-var residue = []string{
-	"credentials/oauth.json",
-	"credentials/github-copilot.token.json",
-	"agents/*/agent/auth-profiles.json.*bak",
-	"agents/*/agent/auth-profiles.json.migrated-*",
-	"agents/*/agent/auth-profiles.json.damaged-*",
-	"agents/*/agent/auth.json",
-}
+// residue are the files of a state folder in which OpenClaw, or a repair of ours,
+// leaves secrets in clear; oldest those of its folder for credentials.
+var (
+	residue = []string{
+		"agents/*/agent/auth-profiles.json.*bak",
+		"agents/*/agent/auth-profiles.json.migrated-*",
+		"agents/*/agent/auth-profiles.json.damaged-*",
+		"agents/*/agent/auth.json",
+	}
+	oldest = []string{"oauth.json", "github-copilot.token.json"}
+)
 
 // lookAtResidue finds secrets in clear. It names files and opens none but those
 // that may be ours.
 func lookAtResidue(_ context.Context, v *visit) []finding {
 	var found []finding
-	for _, dir := range []string{v.k.Store.Dir(), v.root.Passed} {
-		for _, path := range leftIn(dir) {
-			found = append(found, warning("`keytray import openclaw` moves what still works; then remove the file", "%s may hold secrets in clear", path))
-		}
+	left := slices.Concat(leftIn(v.root.Credentials, oldest), leftIn(v.root.Dir, residue))
+	if old := v.root.Passed; old != "" {
+		left = slices.Concat(left, leftIn(filepath.Join(old, "credentials"), oldest), leftIn(old, residue))
+	}
+	for _, path := range left {
+		found = append(found, warning("`keytray import openclaw` moves what still works; then remove the file", "%s may hold secrets in clear", path))
 	}
 	for _, agent := range v.k.Store.Agents() {
 		if ids := v.k.Store.Others(agent); len(ids) > 0 {
@@ -205,13 +208,10 @@ func lookAtResidue(_ context.Context, v *visit) []finding {
 	return found
 }
 
-// leftIn are the files of dir that match residue, have something in them and are
-// not ours.
-func leftIn(dir string) (paths []string) {
-	if dir == "" {
-		return nil
-	}
-	for _, pattern := range residue {
+// leftIn are the files of dir that match a pattern, have something in them and
+// are not ours.
+func leftIn(dir string, patterns []string) (paths []string) {
+	for _, pattern := range patterns {
 		some, _ := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern))) // a bad pattern is a folder with a bracket in its name
 		for _, path := range some {
 			if fi, err := os.Stat(path); err == nil && fi.Mode().IsRegular() && fi.Size() > 2 && !isCache(path, fi) {

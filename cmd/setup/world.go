@@ -85,6 +85,7 @@ func (w *World) Root() (sink.Root, error) {
 		OpenClaw: sink.OpenClaw{
 			StateDir: w.Getenv("OPENCLAW_STATE_DIR"), Home: w.Getenv("OPENCLAW_HOME"),
 			Profile: w.Getenv("OPENCLAW_PROFILE"), AgentDir: w.Getenv("OPENCLAW_AGENT_DIR"),
+			OAuthDir: w.Getenv("OPENCLAW_OAUTH_DIR"),
 		},
 	}), nil
 }
