@@ -13,7 +13,14 @@ type Config struct {
 	Order []ConfigOrder
 	// Profiles is auth.profiles, in the order of the file.
 	Profiles []ConfigProfile
+	// Agents are those whose files are elsewhere than in the state folder.
+	Agents []ConfigAgent
+	// Version is that of the OpenClaw which wrote the file last.
+	Version string
 }
+
+// ConfigAgent is an agent and the folder of its files, as somebody wrote it.
+type ConfigAgent struct{ ID, Dir string }
 
 // ConfigOrder is the order of one provider's logins. An empty one selects none.
 type ConfigOrder struct {
@@ -83,7 +90,28 @@ func ParseConfig(text []byte) (Config, error) {
 		m.value.ID = m.name
 		c.Profiles = append(c.Profiles, m.value)
 	}
+	c.Agents, c.Version = parseAgents(b)
 	return c, nil
+}
+
+// parseAgents reads agents.list, and agents.entries of the versions from 2026.9
+// on. What is not as expected is left out: it says nothing of order.
+func parseAgents(b []byte) (agents []ConfigAgent, version string) {
+	var file struct {
+		Meta   struct{ LastTouchedVersion string }
+		Agents struct {
+			List    []struct{ ID, AgentDir string }
+			Entries members[struct{ AgentDir string }]
+		}
+	}
+	_ = json.Unmarshal(b, &file) // what does fit has been taken over
+	for _, a := range file.Agents.List {
+		agents = append(agents, ConfigAgent{a.ID, a.AgentDir})
+	}
+	for _, m := range file.Agents.Entries {
+		agents = append(agents, ConfigAgent{m.name, m.value.AgentDir})
+	}
+	return slices.DeleteFunc(agents, func(a ConfigAgent) bool { return a.ID == "" || a.Dir == "" }), file.Meta.LastTouchedVersion
 }
 
 // members is a JSON object in the order of the file. Of two members of one name

@@ -26,10 +26,13 @@ _key' },
     order: { anthropic: ['anthropic:work', "anthropic:b\u0061ckup",], "x": [] },
     cooldowns: { billingBackoffHours: .5 },
   },
+  agents: { list: [{ id: 'work', agentDir: '~/work' }, { id: 'plain' }, 7], entries: { home: { agentDir: '/home' }, odd: 'x' } },
 }`))
 	want := route.Config{
 		Order:    []route.ConfigOrder{{"anthropic", []string{"anthropic:work", "anthropic:backup"}}, {"x", []string{}}},
 		Profiles: []route.ConfigProfile{{"anthropic:work", "anthropic", "token"}, {"anthropic:backup", "anthropic", "api_key"}},
+		Agents:   []route.ConfigAgent{{"work", "~/work"}, {"home", "/home"}},
+		Version:  "2026.3.13",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("ParseConfig = %+v, %v, want %+v", got, err, want)

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -103,6 +104,16 @@ func (e entry) orphan() bool {
 		}
 	}
 	return false
+}
+
+// isOf reports whether the entry is that of the login with this key, also where
+// its mark was dropped.
+func (e entry) isOf(key string) bool {
+	if e.Ours.valid() {
+		return e.Ours.Key == key
+	}
+	ref := cmp.Or(e.TokenRef, e.KeyRef)
+	return e.orphan() && ref.ID == refID(key)
 }
 
 // mirror is the file in memory, and where somebody edits it also the one beside

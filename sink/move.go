@@ -181,7 +181,7 @@ func (s *Store) leaveMirror(ctx context.Context, place string, e indexEntry) err
 		return err
 	}
 	x, ok := m.entry(e.ID)
-	if !ok || !x.Ours.valid() || x.Ours.Key != e.Key {
+	if !ok || !x.isOf(e.Key) {
 		return nil
 	}
 	m.profiles = m.profiles.without(e.ID)

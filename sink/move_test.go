@@ -115,6 +115,27 @@ func TestAMoveWithoutTheOldFiles(t *testing.T) {
 	}
 }
 
+// TestAMoveTakesEntriesWithoutTheirMark: OpenClaw drops our member of an entry when
+// it writes the file.
+func TestAMoveTakesEntriesWithoutTheirMark(t *testing.T) {
+	w := newWorld(t)
+	w.settle()
+	var file map[string]any
+	b, err := os.ReadFile(w.mirror())
+	must(t, err)
+	must(t, json.Unmarshal(b, &file))
+	for _, e := range file["profiles"].(map[string]any) {
+		delete(e.(map[string]any), "keytray")
+	}
+	b, err = json.Marshal(file)
+	must(t, err)
+	must(t, os.WriteFile(w.mirror(), b, 0o600))
+	if _, err := w.openNew().MoveFrom(t.Context(), w.open()); err != nil {
+		t.Fatal(err)
+	}
+	w.settled(w.open())
+}
+
 // TestAMoveLeavesWhatIsNotToBeMoved: another program's entries, a login whose id
 // means another one in the new root, and one that the keychain has lost.
 func TestAMoveLeavesWhatIsNotToBeMoved(t *testing.T) {

@@ -253,8 +253,10 @@ const configLimit = 4 << 20
 
 // config is what the root's openclaw.json says; nothing if there is none. It is
 // OpenClaw's file: a link will do, and an error is a reason to go on without.
-func (s *Store) config() (route.Config, error) {
-	path := filepath.Join(s.dir, "openclaw.json")
+func (s *Store) config() (route.Config, error) { return readConfig(s.dir) }
+
+func readConfig(dir string) (route.Config, error) {
+	path := filepath.Join(dir, "openclaw.json")
 	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return route.Config{}, nil

@@ -7,7 +7,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/keytray/keytray/route"
 )
 
 // Root is a state root: the folder that holds profiles' metadata.
@@ -23,6 +26,9 @@ type Root struct {
 	Credentials string
 	// Passed is OpenClaw's folder, if it was passed over.
 	Passed string
+	// Version is that of the OpenClaw which wrote the configuration of its folder
+	// last, be that Dir or Passed; empty if nobody knows.
+	Version string
 	// Notice, if not empty, tells people why another folder than the one they
 	// may expect is used, and what helps.
 	Notice string
@@ -51,8 +57,9 @@ type OpenClaw struct {
 //
 // The two OpenClaw roots pass a gate: OpenClaw from 2026.6.5 on keeps its
 // logins in SQLite, and from 2026.8.1 on refuses to start when it finds our
-// JSON files. A root with its databases is passed over with a notice. Only
-// files are looked at; nothing is run.
+// JSON files. A root that has its databases, or a configuration that such a
+// version wrote, is passed over with a notice. Only files are looked at; nothing
+// is run.
 func FindRoot(p Places) Root {
 	for _, dir := range []string{p.Flag, p.Keytray} {
 		if dir != "" {
@@ -60,21 +67,19 @@ func FindRoot(p Places) Root {
 		}
 	}
 	own := rootAt(filepath.Join(p.State, "keytray"))
-	claw, agentDir := p.openClaw()
+	claw := p.openClaw()
 	if claw == "" {
 		return own
 	}
-	if usesSQLite(claw) || agentDir != "" && fileExists(filepath.Join(agentDir, agentDatabase)) {
-		own.Passed, own.Notice = claw, passed(claw, own.Dir)
-		return own
-	}
+	c, _ := readConfig(claw) // one that cannot be read says nothing, and is told of where an order is asked for
 	r := rootAt(claw)
-	r.OpenClaw = true
+	r.OpenClaw, r.Version, r.AgentDirs = true, c.Version, p.agentDirs(claw, c)
 	if p.OpenClaw.OAuthDir != "" {
 		r.Credentials = absolute(p.OpenClaw.OAuthDir, p.clawHome())
 	}
-	if agentDir != "" {
-		r.AgentDirs = map[string]string{DefaultAgent: agentDir}
+	if usesSQLite(claw) || r.usesSQLiteElsewhere() || afterJSON(c.Version) {
+		own.Passed, own.Version, own.Notice = claw, c.Version, passed(claw, own.Dir)
+		return own
 	}
 	return r
 }
@@ -84,24 +89,53 @@ func rootAt(dir string) Root { return Root{Dir: dir, Credentials: filepath.Join(
 // clawHome is what OpenClaw takes for the home folder.
 func (p Places) clawHome() string { return absolute(cmp.Or(p.OpenClaw.Home, p.Home), p.Home) }
 
-// openClaw is that program's state folder, empty if there is none, and what it
-// says of the default agent's.
-func (p Places) openClaw() (dir, agentDir string) {
+// openClaw is that program's state folder, empty if there is none.
+func (p Places) openClaw() string {
 	home := p.clawHome()
-	if p.OpenClaw.AgentDir != "" {
-		agentDir = absolute(p.OpenClaw.AgentDir, home)
-	}
 	if p.OpenClaw.StateDir != "" {
-		return absolute(p.OpenClaw.StateDir, home), agentDir
+		return absolute(p.OpenClaw.StateDir, home)
 	}
-	dir = filepath.Join(home, ".openclaw")
+	dir := filepath.Join(home, ".openclaw")
 	if name := p.OpenClaw.Profile; clawProfile.MatchString(name) && !strings.EqualFold(name, "default") {
 		dir += "-" + name
 	}
 	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
-		return "", ""
+		return ""
 	}
-	return dir, agentDir
+	return dir
+}
+
+// agentDirs are the folders of the agents whose files OpenClaw keeps elsewhere: as
+// its openclaw.json says, and for the default agent its variable. Of two agents
+// in one folder the first has it.
+func (p Places) agentDirs(claw string, c route.Config) map[string]string {
+	dirs := map[string]string{}
+	taken := map[string]bool{}
+	add := func(id, dir string) {
+		id, dir = strings.ToLower(strings.TrimSpace(id)), strings.TrimSpace(dir)
+		if dir == "" || CheckAgent(id) != nil {
+			return
+		}
+		dir = absolute(dir, p.clawHome())
+		if _, again := dirs[id]; again || taken[dir] || dir == filepath.Join(claw, "agents", id, "agent") {
+			return
+		}
+		dirs[id], taken[dir] = dir, true
+	}
+	add(DefaultAgent, p.OpenClaw.AgentDir)
+	for _, a := range c.Agents {
+		add(a.ID, a.Dir)
+	}
+	return dirs
+}
+
+func (r Root) usesSQLiteElsewhere() bool {
+	for _, dir := range r.AgentDirs {
+		if fileExists(filepath.Join(dir, agentDatabase)) {
+			return true
+		}
+	}
+	return false
 }
 
 // clawProfile is a name that OpenClaw takes for a profile.
@@ -117,6 +151,25 @@ func passed(claw, own string) string {
 	}
 	return why + "`keytray openclaw connect` lets it have tokens from here"
 }
+
+// lastJSON is the last OpenClaw that keeps its logins in JSON files.
+var lastJSON = []int{2026, 6, 1}
+
+// afterJSON reports whether a version is later than that.
+func afterJSON(version string) bool {
+	parts := clawVersion.FindStringSubmatch(version)
+	if parts == nil {
+		return false
+	}
+	var v []int
+	for _, p := range parts[1:] {
+		n, _ := strconv.Atoi(p) // digits only, and few
+		v = append(v, n)
+	}
+	return slices.Compare(v, lastJSON) > 0
+}
+
+var clawVersion = regexp.MustCompile(`^(\d{4})\.(\d{1,4})\.(\d{1,4})(?:\D|$)`)
 
 // usesSQLite reports whether dir is the state of an OpenClaw that has left the
 // JSON files behind.

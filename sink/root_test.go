@@ -1,6 +1,7 @@
 package sink_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,5 +88,56 @@ func TestAnAgentsFilesMayLieElsewhere(t *testing.T) {
 	}
 	if got := s.Agents(); !slices.Equal(got, []string{"main", "work"}) {
 		t.Errorf("Agents = %v", got)
+	}
+}
+
+func TestAgentDirsOfOpenClawsConfig(t *testing.T) {
+	home := t.TempDir()
+	claw := filepath.Join(home, ".openclaw")
+	must(t, os.MkdirAll(claw, 0o700))
+	config := func(text string) {
+		must(t, os.WriteFile(filepath.Join(claw, "openclaw.json"), []byte(text), 0o600))
+	}
+	find := func(c sink.OpenClaw) sink.Root {
+		return sink.FindRoot(sink.Places{Home: home, State: filepath.Join(home, "state"), OpenClaw: c})
+	}
+	at := func(name string) string { return filepath.Join(home, name) }
+	config(`{
+		// JSON5, as OpenClaw reads it
+		meta: {lastTouchedVersion: '2026.5.28',},
+		agents: {
+			list: [{id: 'Work', agentDir: '~/work'}, {id: 'same', agentDir: '~/work'}, {id: '../x', agentDir: '~/x'}, {id: 'plain'},
+				{id: 'usual', agentDir: '~/.openclaw/agents/usual/agent'}],
+			entries: {home: {agentDir: '~/home'}},
+		},
+		auth: {order: {acme: ['acme:a']}},
+	}`)
+	want := map[string]string{"work": at("work"), "home": at("home")}
+	if got := find(sink.OpenClaw{}).AgentDirs; !maps.Equal(got, want) {
+		t.Errorf("AgentDirs = %v, want %v", got, want)
+	}
+	want["main"] = at("main")
+	if got := find(sink.OpenClaw{AgentDir: "~/main"}).AgentDirs; !maps.Equal(got, want) {
+		t.Errorf("AgentDirs with the variable = %v, want %v", got, want)
+	}
+	must(t, os.MkdirAll(at("home"), 0o700))
+	must(t, os.WriteFile(filepath.Join(at("home"), "openclaw-agent.sqlite"), nil, 0o600))
+	if got := find(sink.OpenClaw{}); got.Passed != claw {
+		t.Errorf("a database in a folder elsewhere: root %+v, want %s passed over", got, claw)
+	}
+	must(t, os.Remove(filepath.Join(at("home"), "openclaw-agent.sqlite")))
+	for version, passed := range map[string]bool{
+		"2026.6.1": false, "2026.5.28": false, "2026.6.5": true, "2026.6.2-beta.1": true, "2026.10.1": true, "2027.1.1": true,
+		"": false, "nonsense": false, "2026.6": false, "99999.9.9": false,
+	} {
+		config(`{meta: {lastTouchedVersion: "` + version + `"}}`)
+		got := find(sink.OpenClaw{})
+		if (got.Passed == claw) != passed || got.Version != version {
+			t.Errorf("written by %q: root %+v, want passed over: %v", version, got, passed)
+		}
+	}
+	config(`{agents: {list: "nonsense"`)
+	if got := find(sink.OpenClaw{}); got.Dir != claw || len(got.AgentDirs) > 0 {
+		t.Errorf("a config that cannot be read: root %+v", got)
 	}
 }

@@ -78,6 +78,16 @@ func (r *report) in(o object, before route.Usage) object {
 	})
 }
 
+// Usage is what is remembered of the use of an agent's logins, by their ids, those
+// of other programs included. What cannot be read is left out.
+func (s *Store) Usage(agent string) map[string]route.Usage {
+	m, err := s.readMirror(agent)
+	if err != nil {
+		return nil
+	}
+	return s.learnt(agent, m, false).usage
+}
+
 // usage reads usageStats, of which a later layer's entries win. Values of the
 // wrong type count as absent, one by one.
 func usage(layers ...object) map[string]route.Usage {

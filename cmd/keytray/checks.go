@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,9 @@ import (
 
 func lookAtFolder(_ context.Context, v *visit) []finding {
 	found := []finding{fine("%s", v.k.Store.Dir())}
+	if v.root.Version != "" {
+		found = append(found, fine("OpenClaw %s wrote the configuration of %s last", v.root.Version, cmp.Or(v.root.Passed, v.root.Dir)))
+	}
 	if v.root.Notice != "" {
 		found = append(found, warning("", "%s", v.root.Notice))
 	}

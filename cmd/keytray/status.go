@@ -19,6 +19,7 @@ import (
 	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/plain"
+	"github.com/keytray/keytray/route"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -218,11 +219,34 @@ type authReport struct {
 	} `json:"shellEnvFallback"`
 	// ProvidersWithOAuth has "anthropic (2)" for a provider with two logins that
 	// expire.
-	ProvidersWithOAuth    []string         `json:"providersWithOAuth"`
-	MissingProvidersInUse []string         `json:"missingProvidersInUse"`
-	Providers             []statusProvider `json:"providers"`
-	UnusableProfiles      []string         `json:"unusableProfiles"`
-	OAuth                 oauthReport      `json:"oauth"`
+	ProvidersWithOAuth    []string          `json:"providersWithOAuth"`
+	MissingProvidersInUse []string          `json:"missingProvidersInUse"`
+	Providers             []statusProvider  `json:"providers"`
+	UnusableProfiles      []unusableProfile `json:"unusableProfiles"`
+	OAuth                 oauthReport       `json:"oauth"`
+}
+
+// unusableProfile is a login that rests after a failure that was reported.
+type unusableProfile struct {
+	ProfileID   string `json:"profileId"`
+	Provider    string `json:"provider"`
+	Kind        string `json:"kind"` // cooldown or disabled
+	Reason      string `json:"reason,omitempty"`
+	Until       int64  `json:"until"`
+	RemainingMs int64  `json:"remainingMs"`
+}
+
+// newUnusable tells whether and how long a login rests.
+func newUnusable(p sink.Profile, u route.Usage, now time.Time) (x unusableProfile, rests bool) {
+	until, cause := u.Rest("", now)
+	if until.IsZero() {
+		return x, false
+	}
+	x = unusableProfile{p.ID, p.Provider, "cooldown", cause, until.UnixMilli(), until.Sub(now).Milliseconds()}
+	if u.DisabledUntil == x.Until {
+		x.Kind = "disabled"
+	}
+	return x, true
 }
 
 type statusProvider struct {
@@ -259,13 +283,16 @@ func newStatusReport(s *sink.Store, agent string, profiles []sink.Profile, now t
 	r := statusReport{SchemaVersion: 1, Agent: agent, AgentDir: s.Agent(agent).Dir, ConfigPath: filepath.Join(s.Dir(), "openclaw.json")}
 	none := []string{}
 	r.Fallbacks, r.ImageFallbacks, r.Allowed, r.Aliases = none, none, none, map[string]string{}
-	r.Auth = authReport{StorePath: filepath.Join(r.AgentDir, "auth-profiles.json"), MissingProvidersInUse: none, UnusableProfiles: none, ProvidersWithOAuth: none, Providers: []statusProvider{}}
+	r.Auth = authReport{StorePath: filepath.Join(r.AgentDir, "auth-profiles.json"), MissingProvidersInUse: none, UnusableProfiles: []unusableProfile{}, ProvidersWithOAuth: none, Providers: []statusProvider{}}
 	r.Auth.ShellEnvFallback.AppliedKeys = none
 	r.Auth.OAuth = oauthReport{WarnAfterMs: keeper.WarnAfter.Milliseconds(), Profiles: []statusProfile{}, Providers: []oauthProvider{}}
-	of := map[string][]sink.Profile{}
+	of, usage := map[string][]sink.Profile{}, s.Usage(agent)
 	for _, p := range profiles {
 		of[p.Provider] = append(of[p.Provider], p)
 		r.Auth.OAuth.Profiles = append(r.Auth.OAuth.Profiles, statusOf(p, now))
+		if x, rests := newUnusable(p, usage[p.ID], now); rests {
+			r.Auth.UnusableProfiles = append(r.Auth.UnusableProfiles, x)
+		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(of)) {
 		r.Auth.Providers = append(r.Auth.Providers, newStatusProvider(id, r.Auth.StorePath, of[id]))
