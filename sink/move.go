@@ -40,9 +40,9 @@ var (
 
 // Beside is the store of another state root with the same keychain, and the same
 // folder for the locks of a root that is new.
-func (s *Store) Beside(dir string) *Store {
-	t := OpenOn(dir, s.place, s.secrets, Seams{s.disk, s.locker, s.clock, rand.Uint64()}) //nolint:gosec // pauses between polls, not secrets
-	t.Stuck = s.Stuck
+func (s *Store) Beside(r Root) *Store {
+	t := OpenOn(r.Dir, s.place, s.secrets, Seams{s.disk, s.locker, s.clock, rand.Uint64()}) //nolint:gosec // pauses between polls, not secrets
+	t.Stuck, t.Left, t.OpenClaw, t.AgentDirs = s.Stuck, s.Left, r.OpenClaw, r.AgentDirs
 	return t
 }
 
@@ -99,8 +99,9 @@ func (s *Store) moveOne(ctx context.Context, from *Store, old, root rootRecord, 
 	if err := s.moveable(ctx, root, e); err != nil {
 		return err
 	}
-	if tx.mirrored.Generation == 0 {
-		tx.recall(from)
+	known := tx.mirrored.Generation
+	if known == 0 {
+		known = tx.recall(from)
 	}
 	if err := s.addIndex(ctx, root.RootID, e); err != nil {
 		return err
@@ -108,7 +109,7 @@ func (s *Store) moveOne(ctx context.Context, from *Store, old, root rootRecord, 
 	if err := tx.recover(ctx); err != nil {
 		return err
 	}
-	if tx.cur == nil && tx.highest > 0 && !tx.removed {
+	if tx.cur == nil && known > 0 && !tx.removed {
 		return ErrLost
 	}
 	if err := tx.finish(ctx, nil); err != nil {
@@ -136,17 +137,21 @@ func (s *Store) moveable(ctx context.Context, root rootRecord, e indexEntry) err
 	return nil
 }
 
-// recall takes over what the old root's mirror remembers of the login.
-func (tx *Tx) recall(from *Store) {
+// recall takes over what the old root's mirror remembers of the login, and returns
+// its generation, 0 if it knows nothing.
+func (tx *Tx) recall(from *Store) uint64 {
 	m, err := from.readMirror(tx.ref.Agent)
 	if err != nil {
-		return
+		return 0
 	}
 	e, _ := m.entry(tx.ref.ID)
-	if p, ok := e.profile(tx.ref.Agent, tx.ref.ID); ok && p.at.key == tx.at.key {
-		tx.standing = standing{p.State, p.Reason, e.Ours.FP, p.Until}
-		tx.highest = max(tx.highest, p.Generation)
+	p, ok := e.profile(tx.ref.Agent, tx.ref.ID)
+	if !ok || p.at.key != tx.at.key {
+		return 0
 	}
+	tx.standing = standing{p.State, p.Reason, e.Ours.FP, p.Until}
+	tx.highest = max(tx.highest, p.Generation)
+	return p.Generation
 }
 
 // moveOrder takes the stored order of the login's provider along, where there is

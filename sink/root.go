@@ -24,11 +24,11 @@ type Root struct {
 	AgentDirs map[string]string
 	// Credentials is the folder where OpenClaw's oldest versions kept logins.
 	Credentials string
-	// Passed is OpenClaw's folder, if it was passed over.
-	Passed string
-	// Version is that of the OpenClaw which wrote the configuration of its folder
-	// last, be that Dir or Passed; empty if nobody knows.
+	// Version is that of the OpenClaw which wrote the folder's configuration last,
+	// empty if nobody knows.
 	Version string
+	// Passed is OpenClaw's root, if it was passed over; else nil.
+	Passed *Root
 	// Notice, if not empty, tells people why another folder than the one they
 	// may expect is used, and what helps.
 	Notice string
@@ -78,7 +78,7 @@ func FindRoot(p Places) Root {
 		r.Credentials = absolute(p.OpenClaw.OAuthDir, p.clawHome())
 	}
 	if usesSQLite(claw) || r.usesSQLiteElsewhere() || afterJSON(c.Version) {
-		own.Passed, own.Version, own.Notice = claw, c.Version, passed(claw, own.Dir)
+		own.Passed, own.Notice = &r, r.passed(own.Dir)
 		return own
 	}
 	return r
@@ -143,10 +143,12 @@ var clawProfile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
 // passed says why OpenClaw's folder is not used, and what helps: logins that are
 // still in there must be moved, else the program may be connected.
-func passed(claw, own string) string {
-	why := "this OpenClaw keeps its logins in a database and would not start beside ours, so " + claw +
+func (r Root) passed(own string) string {
+	why := "this OpenClaw keeps its logins in a database and would not start beside ours, so " + r.Dir +
 		" is left alone and " + own + " is used; "
-	if _, ok := Open(claw, "", nil).mirroredRoot(); ok {
+	s := Open(r.Dir, "", nil)
+	s.AgentDirs = r.AgentDirs
+	if _, ok := s.mirroredRoot(); ok {
 		return why + "`keytray doctor --fix` moves the logins that are still there"
 	}
 	return why + "`keytray openclaw connect` lets it have tokens from here"

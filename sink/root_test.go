@@ -122,7 +122,7 @@ func TestAgentDirsOfOpenClawsConfig(t *testing.T) {
 	}
 	must(t, os.MkdirAll(at("home"), 0o700))
 	must(t, os.WriteFile(filepath.Join(at("home"), "openclaw-agent.sqlite"), nil, 0o600))
-	if got := find(sink.OpenClaw{}); got.Passed != claw {
+	if got := find(sink.OpenClaw{}); got.Passed == nil || got.Passed.Dir != claw {
 		t.Errorf("a database in a folder elsewhere: root %+v, want %s passed over", got, claw)
 	}
 	must(t, os.Remove(filepath.Join(at("home"), "openclaw-agent.sqlite")))
@@ -132,7 +132,11 @@ func TestAgentDirsOfOpenClawsConfig(t *testing.T) {
 	} {
 		config(`{meta: {lastTouchedVersion: "` + version + `"}}`)
 		got := find(sink.OpenClaw{})
-		if (got.Passed == claw) != passed || got.Version != version {
+		at := &got
+		if got.Passed != nil {
+			at = got.Passed
+		}
+		if (got.Passed != nil) != passed || at.Dir != claw || at.Version != version {
 			t.Errorf("written by %q: root %+v, want passed over: %v", version, got, passed)
 		}
 	}

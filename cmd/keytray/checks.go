@@ -20,8 +20,8 @@ import (
 
 func lookAtFolder(_ context.Context, v *visit) []finding {
 	found := []finding{fine("%s", v.k.Store.Dir())}
-	if v.root.Version != "" {
-		found = append(found, fine("OpenClaw %s wrote the configuration of %s last", v.root.Version, cmp.Or(v.root.Passed, v.root.Dir)))
+	if r := cmp.Or(v.root.Passed, &v.root); r.Version != "" {
+		found = append(found, fine("OpenClaw %s wrote the configuration of %s last", r.Version, r.Dir))
 	}
 	if v.root.Notice != "" {
 		found = append(found, warning("", "%s", v.root.Notice))
@@ -40,21 +40,22 @@ func lookAtKeychain(ctx context.Context, v *visit) []finding {
 // lookAtOldFolder finds the logins that are still in the folder of an OpenClaw
 // that was updated since.
 func lookAtOldFolder(ctx context.Context, v *visit) []finding {
-	if v.root.Passed == "" {
+	if v.root.Passed == nil {
 		return nil
 	}
+	dir := v.root.Passed.Dir
 	if v.closed != nil {
-		return []finding{skipped("the keychain cannot be asked which logins are in %s", v.root.Passed)}
+		return []finding{skipped("the keychain cannot be asked which logins are in %s", dir)}
 	}
-	old := v.k.Store.Beside(v.root.Passed)
+	old := v.k.Store.Beside(*v.root.Passed)
 	refs, err := old.Indexed(ctx)
 	switch {
 	case err != nil:
 		return []finding{broken(err)}
 	case len(refs) == 0:
-		return []finding{fine("no login is left in %s", v.root.Passed)}
+		return []finding{fine("no login is left in %s", dir)}
 	case !v.fix:
-		return []finding{failed(mendable, "%d logins are still in %s", len(refs), v.root.Passed)}
+		return []finding{failed(mendable, "%d logins are still in %s", len(refs), dir)}
 	}
 	moved, err := v.k.Store.MoveFrom(ctx, old)
 	var found []finding
@@ -195,8 +196,8 @@ var (
 func lookAtResidue(_ context.Context, v *visit) []finding {
 	var found []finding
 	left := slices.Concat(leftIn(v.root.Credentials, oldest), leftIn(v.root.Dir, residue))
-	if old := v.root.Passed; old != "" {
-		left = slices.Concat(left, leftIn(filepath.Join(old, "credentials"), oldest), leftIn(old, residue))
+	if old := v.root.Passed; old != nil {
+		left = slices.Concat(left, leftIn(old.Credentials, oldest), leftIn(old.Dir, residue))
 	}
 	for _, path := range left {
 		found = append(found, warning("`keytray import openclaw` moves what still works; then remove the file", "%s may hold secrets in clear", path))

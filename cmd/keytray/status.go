@@ -123,14 +123,14 @@ func (a *app) explainMissing(ctx context.Context, k *keeper.Keeper, missing erro
 // OpenClaw that was updated.
 func (a *app) explainLeft(ctx context.Context, k *keeper.Keeper) error {
 	root, err := a.root(false)
-	if err != nil || root.Passed == "" {
+	if err != nil || root.Passed == nil {
 		return err
 	}
-	refs, err := k.Store.Beside(root.Passed).Indexed(ctx)
+	refs, err := k.Store.Beside(*root.Passed).Indexed(ctx)
 	if err != nil || len(refs) == 0 {
 		return err
 	}
-	return setup.Hinted(fmt.Errorf("%d logins are still in %s", len(refs), root.Passed), "`keytray doctor --fix` moves them here")
+	return setup.Hinted(fmt.Errorf("%d logins are still in %s", len(refs), root.Passed.Dir), "`keytray doctor --fix` moves them here")
 }
 
 // writePlainStatus is for shell scripts.
