@@ -7,6 +7,7 @@ import (
 	"net"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -117,7 +118,7 @@ func TestABusyPortIsNamed(t *testing.T) {
 	tr := d.keytrayTray()
 	tr.choose("Sign in", "Rig")
 	_, line := tr.awaitItem("Sign in", "Rig", "⚠ ")
-	if !strings.Contains(line.label, fmt.Sprint(port)) || !strings.Contains(line.label, "e2e.test") {
+	if !strings.Contains(line.label, strconv.Itoa(port)) || !strings.Contains(line.label, "e2e.test") {
 		t.Errorf("the menu says %q, want the port and its holder", line.label)
 	}
 	var page string

@@ -20,7 +20,7 @@ func TestOneRefreshForSixtyFourProcesses(t *testing.T) {
 	r.login("alice")
 	pass(t, 1200*time.Millisecond)
 	r.srv.life(time.Hour)
-	r.srv.holdAnswer(1, 300*time.Millisecond) // so that the others meet a refresh on its way
+	r.srv.holdAnswer(300 * time.Millisecond) // so that the others meet a refresh on its way
 
 	procs := make([]*process, 64)
 	began := time.Now()
@@ -87,7 +87,7 @@ func TestSignalsLoseNoLogin(t *testing.T) {
 			var during, ended int
 			for round := range rounds {
 				pass(t, 2100*time.Millisecond)
-				r.srv.holdAnswer(1, held)
+				r.srv.holdAnswer(held)
 				p := r.start(nil, "token", "rig")
 				// Moments that cover the whole time, denser towards its beginning,
 				// where a process starts, reads, locks and sends within milliseconds.

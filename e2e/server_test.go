@@ -114,11 +114,11 @@ func (s *server) life(d time.Duration) {
 	s.control(http.MethodPost, fmt.Sprintf("life?access=%d", int(d.Seconds())), nil)
 }
 
-// holdAnswer makes the server serve the next n token requests at once, and
-// answer them only after d.
-func (s *server) holdAnswer(n int, d time.Duration) {
+// holdAnswer makes the server serve the next token request at once, and answer
+// it only after d.
+func (s *server) holdAnswer(d time.Duration) {
 	s.t.Helper()
-	s.control(http.MethodPost, fmt.Sprintf("fault?count=%d&after=%d", n, d.Milliseconds()), nil)
+	s.control(http.MethodPost, fmt.Sprintf("fault?count=1&after=%d", d.Milliseconds()), nil)
 }
 
 func (s *server) control(method, what string, into any) {

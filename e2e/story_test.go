@@ -263,7 +263,7 @@ func TestTheTrayMayEndAtAnyTime(t *testing.T) {
 		} {
 			before := r.srv.ledger().refreshed()
 			tr := d.keytrayTray()
-			r.srv.holdAnswer(1, time.Duration(100+20*(i%20))*time.Millisecond)
+			r.srv.holdAnswer(time.Duration(100+20*(i%20)) * time.Millisecond)
 			tr.choose("✓ Rig", "✓ alice", "Refresh now")
 			eventually(t, "a renewal at the server", func() bool { return r.srv.ledger().refreshed() > before })
 			way.end(tr)

@@ -202,7 +202,7 @@ func TestTheTrayOnWindows(t *testing.T) {
 
 	tr = w.startTray()
 	w.choose(refreshNow...)
-	d.srv.holdAnswer(1, 2500*time.Millisecond) // Wine kills who has not ended after a second
+	d.srv.holdAnswer(2500 * time.Millisecond) // Wine kills who has not ended after a second
 	d.key("Return")
 	eventually(t, "a second renewal at the server", func() bool { return len(d.srv.ledger().Refreshes) == 2 })
 	ended := make(chan error, 1)

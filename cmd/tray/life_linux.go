@@ -49,8 +49,8 @@ func (p *program) begin(environ []string) error {
 
 // hasScreen reports whether an icon has a bus to be shown on. Where no panel
 // shows icons, it waits there for one.
-func (p *program) hasScreen() bool {
-	conn, err := p.bus(context.Background())
+func (p *program) hasScreen(ctx context.Context) bool {
+	conn, err := p.bus(ctx)
 	if err != nil {
 		return false
 	}

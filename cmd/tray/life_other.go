@@ -14,7 +14,7 @@ func (*program) missingBus() (environ []string, missing bool) { return nil, fals
 func (*program) begin([]string) error { return nil }
 
 // hasScreen: there is always one.
-func (*program) hasScreen() bool { return true }
+func (*program) hasScreen(context.Context) bool { return true }
 
 // watchBus: there is none to lose.
 func (*program) watchBus(context.Context, func(context.Context), func()) (back <-chan struct{}) {

@@ -37,7 +37,7 @@ func main() {
 // libraries print goes there too.
 func logger(w io.Writer) *slog.Logger {
 	l := slog.New(slog.NewMultiHandler(slog.NewTextHandler(w, nil), slog.NewTextHandler(os.Stderr, nil)))
-	log.SetFlags(0)
-	log.SetOutput(slog.NewLogLogger(l.Handler(), slog.LevelWarn).Writer())
+	log.SetFlags(0)                                                        //nolint:forbidigo // libraries print there
+	log.SetOutput(slog.NewLogLogger(l.Handler(), slog.LevelWarn).Writer()) //nolint:forbidigo // and this is where it goes
 	return l
 }

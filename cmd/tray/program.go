@@ -153,7 +153,7 @@ func (p *program) live(ctx context.Context, own string, file *os.File) (anew []s
 		return nil, err
 	}
 	if root.Notice != "" {
-		p.world.Log.Info(root.Notice)
+		p.world.Log.Info("another state folder is used", "why", root.Notice)
 	}
 	k, err := p.world.Keeper(root, noKeychain{})
 	if err != nil {
@@ -268,7 +268,7 @@ func (p *program) show(ctx context.Context, t *tray) (anew []string, err error) 
 		t.shell.ring(context.WithoutCancel(ctx))
 	}()
 	back := p.watchBus(ctx, t.idle, quit)
-	if !p.hasScreen() {
+	if !p.hasScreen(ctx) {
 		t.log.Info("there is no session bus, so there is no icon; notices are in this log")
 		t.shell.screen = nil
 		t.run(ctx, func() {})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -128,9 +129,7 @@ func expected(items []view.Item, path string) (all []string, does map[string]vie
 		}
 		below, more := expected(x.Items, label)
 		all = append(all, below...)
-		for l, a := range more {
-			does[l] = a
-		}
+		maps.Copy(does, more)
 	}
 	return all, does
 }

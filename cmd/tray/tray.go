@@ -71,7 +71,7 @@ func (t *tray) post(f func()) { t.posts <- f }
 func (t *tray) run(ctx context.Context, drawn func()) {
 	t.ctx = ctx
 	t.stale = true
-	t.show()
+	t.show() //nolint:contextcheck // its context is the tray's
 	drawn()
 	t.restore()
 	t.tell(t.first)
@@ -83,14 +83,14 @@ func (t *tray) run(ctx context.Context, drawn func()) {
 		case f := <-t.posts:
 			f()
 		case e := <-t.files.Events():
-			t.changed(setup.TellsOfLogins(e), setup.TellsOfProviders(e))
+			t.changed(setup.TellsOfLogins(e), setup.TellsOfProviders(e)) //nolint:contextcheck // likewise
 		case err := <-t.files.Errors():
 			t.log.Debug("watching the profile files", "err", err)
 			t.stale = true
 		case <-rest.C:
 			t.stale = t.stale || t.redraw == 0
 		}
-		t.show()
+		t.show() //nolint:contextcheck // likewise
 		rest.Reset(t.rest())
 	}
 	t.drain()

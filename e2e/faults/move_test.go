@@ -68,7 +68,9 @@ func TestKillAMoveAtEveryStep(t *testing.T) {
 	}{
 		{"before the new root's record", func(s *stage) at { return at{method: "CreateItem", item: s.rootItem()} }},
 		{"after the new root's record", func(s *stage) at { return at{method: "CreateItem", item: s.rootItem(), answered: true} }},
-		{"copying the provider", func(s *stage) at { return at{call: "renameat", file: filepath.Join(s.own(), "providers/.demo.json.tmp")} }},
+		{"copying the provider", func(s *stage) at {
+			return at{call: "renameat", file: filepath.Join(s.own(), "providers/.demo.json.tmp")}
+		}},
 		{"before the new index", func(*stage) at { return at{method: "CreateItem", item: ".index.0"} }},
 		{"after the new index", func(*stage) at { return at{method: "CreateItem", item: ".index.0", answered: true} }},
 		{"before the new mirror", func(s *stage) at {
