@@ -160,10 +160,14 @@ type Places struct {
 
 // dir is what a variable says, else a folder of the home folder.
 func (p Places) dir(variable string, below ...string) string {
+	return p.dirOr(variable, filepath.Join(append([]string{p.Home}, below...)...))
+}
+
+func (p Places) dirOr(variable, otherwise string) string {
 	if d := p.Getenv(variable); filepath.IsAbs(d) {
 		return filepath.Clean(d)
 	}
-	return filepath.Join(append([]string{p.Home}, below...)...)
+	return otherwise
 }
 
 // Find returns the files of a program that are there. It is a [*RefusedError] for
@@ -187,7 +191,7 @@ func Find(program string, p Places) ([]Source, error) {
 		if hasDatabase(dir, p.Agent) {
 			return nil, &RefusedError{openclaw, "it keeps them in a database, which Keytray does not touch", "sign in anew with `keytray login PROVIDER`"}
 		}
-		all = openclawSources(dir, p.Agent)
+		all = openclawSources(dir, p.dirOr("OPENCLAW_OAUTH_DIR", filepath.Join(dir, "credentials")), p.Agent)
 	case pi:
 		all = []Source{{Program: pi, Path: filepath.Join(p.dir("PI_CODING_AGENT_DIR", ".pi", "agent"), "auth.json")}}
 	case opencode:

@@ -22,23 +22,23 @@ type openclawForm struct{}
 // fence begins what OpenClaw puts in place of a token that it is about to renew.
 const fence = "openclaw-oauth-refresh-fence:"
 
-func openclawSources(dir, agent string) []Source {
+func openclawSources(dir, credentials, agent string) []Source {
 	profiles := Source{Program: openclaw, Path: filepath.Join(dir, "agents", agent, "agent", "auth-profiles.json")}
-	return []Source{profiles, legacySource(dir)}
+	return []Source{profiles, legacySource(credentials)}
 }
 
-func legacySource(dir string) Source {
-	return Source{Program: legacy, Path: filepath.Join(dir, "credentials", "oauth.json")}
+func legacySource(credentials string) Source {
+	return Source{Program: legacy, Path: filepath.Join(credentials, "oauth.json")}
 }
 
 // Profiles is an auth-profiles.json by its path.
 func Profiles(path string) Source { return Source{Program: openclaw, Path: path} }
 
 // Legacy is the file in which OpenClaw's oldest versions kept all logins of the
-// state folder dir; ok is false if there is none, or if an OpenClaw with a
-// database has the folder.
-func Legacy(dir, agent string) (s Source, ok bool) {
-	s = legacySource(dir)
+// state folder dir, by its folder for credentials; ok is false if there is none,
+// or if an OpenClaw with a database has the state folder.
+func Legacy(dir, credentials, agent string) (s Source, ok bool) {
+	s = legacySource(credentials)
 	if _, err := os.Lstat(s.Path); errors.Is(err, fs.ErrNotExist) {
 		return s, false
 	}

@@ -301,7 +301,7 @@ func shown(s string) string {
 // ImportLegacy moves what can be moved of the file in which OpenClaw's oldest
 // versions kept their logins, if this root has one. The rest stays there.
 func (k *Keeper) ImportLegacy(ctx context.Context, agent string) (moved []sink.Profile, err error) {
-	s, ok := client.Legacy(k.Store.Dir(), agent)
+	s, ok := client.Legacy(k.Store.Dir(), k.Store.Credentials(), agent)
 	if !ok {
 		return nil, nil
 	}

@@ -42,7 +42,8 @@ var (
 // folder for the locks of a root that is new.
 func (s *Store) Beside(r Root) *Store {
 	t := OpenOn(r.Dir, s.place, s.secrets, Seams{s.disk, s.locker, s.clock, rand.Uint64()}) //nolint:gosec // pauses between polls, not secrets
-	t.Stuck, t.Left, t.OpenClaw, t.AgentDirs = s.Stuck, s.Left, r.OpenClaw, r.AgentDirs
+	t.Stuck, t.Left = s.Stuck, s.Left
+	t.OpenClaw, t.AgentDirs, t.OAuthDir = r.OpenClaw, r.AgentDirs, r.OAuthDir
 	return t
 }
 

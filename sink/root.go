@@ -22,8 +22,9 @@ type Root struct {
 	// AgentDirs are the folders of those agents whose files are elsewhere than
 	// within Dir.
 	AgentDirs map[string]string
-	// Credentials is the folder where OpenClaw's oldest versions kept logins.
-	Credentials string
+	// OAuthDir is where OpenClaw's oldest versions kept logins, if that is elsewhere
+	// than in Dir's credentials.
+	OAuthDir string
 	// Version is that of the OpenClaw which wrote the folder's configuration last,
 	// empty if nobody knows.
 	Version string
@@ -63,19 +64,18 @@ type OpenClaw struct {
 func FindRoot(p Places) Root {
 	for _, dir := range []string{p.Flag, p.Keytray} {
 		if dir != "" {
-			return rootAt(absolute(dir, p.Home))
+			return Root{Dir: absolute(dir, p.Home)}
 		}
 	}
-	own := rootAt(filepath.Join(p.State, "keytray"))
-	claw := p.openClaw()
+	own := Root{Dir: filepath.Join(p.State, "keytray")}
+	claw := p.OpenClawDir()
 	if claw == "" {
 		return own
 	}
 	c, _ := readConfig(claw) // one that cannot be read says nothing, and is told of where an order is asked for
-	r := rootAt(claw)
-	r.OpenClaw, r.Version, r.AgentDirs = true, c.Version, p.agentDirs(claw, c)
+	r := Root{Dir: claw, OpenClaw: true, Version: c.Version, AgentDirs: p.agentDirs(claw, c)}
 	if p.OpenClaw.OAuthDir != "" {
-		r.Credentials = absolute(p.OpenClaw.OAuthDir, p.clawHome())
+		r.OAuthDir = absolute(p.OpenClaw.OAuthDir, p.clawHome())
 	}
 	if usesSQLite(claw) || r.usesSQLiteElsewhere() || afterJSON(c.Version) {
 		own.Passed, own.Notice = &r, r.passed(own.Dir)
@@ -84,13 +84,11 @@ func FindRoot(p Places) Root {
 	return r
 }
 
-func rootAt(dir string) Root { return Root{Dir: dir, Credentials: filepath.Join(dir, "credentials")} }
-
 // clawHome is what OpenClaw takes for the home folder.
 func (p Places) clawHome() string { return absolute(cmp.Or(p.OpenClaw.Home, p.Home), p.Home) }
 
-// openClaw is that program's state folder, empty if there is none.
-func (p Places) openClaw() string {
+// OpenClawDir is that program's state folder, empty if there is none.
+func (p Places) OpenClawDir() string {
 	home := p.clawHome()
 	if p.OpenClaw.StateDir != "" {
 		return absolute(p.OpenClaw.StateDir, home)

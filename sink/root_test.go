@@ -69,14 +69,14 @@ func TestAnAgentsFilesMayLieElsewhere(t *testing.T) {
 	elsewhere := filepath.Join(filepath.Dir(w.dir), "elsewhere")
 	must(t, os.MkdirAll(filepath.Join(w.dir, "agents", "work"), 0o700))
 	root := sink.FindRoot(sink.Places{OpenClaw: sink.OpenClaw{StateDir: w.dir, AgentDir: elsewhere, OAuthDir: elsewhere}})
-	if root.Credentials != elsewhere {
-		t.Errorf("Credentials = %s, want %s", root.Credentials, elsewhere)
-	}
-	if got, want := sink.FindRoot(sink.Places{Flag: w.dir}).Credentials, filepath.Join(w.dir, "credentials"); got != want {
+	s := w.open()
+	if got, want := s.Credentials(), filepath.Join(w.dir, "credentials"); got != want {
 		t.Errorf("Credentials = %s, want %s", got, want)
 	}
-	s := w.open()
-	s.AgentDirs = root.AgentDirs
+	s.AgentDirs, s.OAuthDir = root.AgentDirs, root.OAuthDir
+	if got := s.Credentials(); got != elsewhere {
+		t.Errorf("Credentials = %s, want %s", got, elsewhere)
+	}
 	must(t, s.Update(t.Context(), alice, func(tx *sink.Tx) error { return tx.Received(credential("1", time.Hour)) }))
 	if p, err := s.Profile(alice); err != nil || p.Generation != 1 {
 		t.Errorf("profile = %+v, %v", p, err)

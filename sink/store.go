@@ -27,6 +27,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,6 +87,9 @@ type Store struct {
 	// AgentDirs are the folders of those agents whose files are elsewhere than
 	// within the root. They are set before the store is used.
 	AgentDirs map[string]string
+	// OAuthDir is where OpenClaw's oldest versions kept logins, if that is elsewhere
+	// than in the root's credentials.
+	OAuthDir string
 
 	dir        string
 	place      string
@@ -117,6 +121,9 @@ type Seams struct {
 func OpenOn(dir, place string, secrets Secrets, m Seams) *Store {
 	return &Store{dir: dir, place: place, secrets: secrets, disk: m.Disk, locker: m.Locker, clock: m.Clock, semaphores: newSemaphores(), dice: &dice{r: rand.New(rand.NewPCG(m.Seed, 0))}} //nolint:gosec // pauses between polls, not secrets
 }
+
+// Credentials is the folder in which OpenClaw's oldest versions kept logins.
+func (s *Store) Credentials() string { return cmp.Or(s.OAuthDir, filepath.Join(s.dir, "credentials")) }
 
 // Dir is the state root.
 func (s *Store) Dir() string { return s.dir }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keytray/keytray/client"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/sink"
 )
@@ -98,9 +99,12 @@ func lookAtLocks(_ context.Context, v *visit) []finding {
 	return found
 }
 
-// lookAtAccounts finds one account that is signed in more than once.
+// account is who is signed in where.
+type account struct{ provider, id string }
+
+// lookAtAccounts finds one account that is signed in more than once, also with
+// other programs.
 func lookAtAccounts(_ context.Context, v *visit) []finding {
-	type account struct{ provider, id string }
 	logins := map[account][]string{}
 	for p := range v.profiles() {
 		if p.Kind == sink.KindOAuth && p.Account.ID != "" {
@@ -117,8 +121,31 @@ func lookAtAccounts(_ context.Context, v *visit) []finding {
 		}
 	}
 	slices.SortFunc(found, func(a, b finding) int { return strings.Compare(a.Message, b.Message) })
+	found = append(found, v.elsewhere(logins)...)
 	if found == nil {
 		found = append(found, fine("no account is signed in twice"))
+	}
+	return found
+}
+
+// elsewhere finds logins of the same accounts that other programs renew. A file
+// that cannot be read is for import to complain of.
+func (v *visit) elsewhere(logins map[account][]string) (found []finding) {
+	places, err := v.a.programs()
+	if err != nil {
+		return nil
+	}
+	for _, program := range client.Programs() {
+		sources, _ := client.Find(program, places)
+		for _, s := range sources {
+			theirs, _ := s.Logins()
+			for _, l := range theirs {
+				if ours := logins[account{l.Provider, l.Account}]; len(ours) > 0 && !l.Refresh.Empty() {
+					found = append(found, warning("if it is a copy, sign in here anew: two copies sign each other out; else all is well",
+						"%s has a login of the account of %s too, in %s", program, ours[0], s.Path))
+				}
+			}
+		}
 	}
 	return found
 }
@@ -195,9 +222,9 @@ var (
 // that may be ours.
 func lookAtResidue(_ context.Context, v *visit) []finding {
 	var found []finding
-	left := slices.Concat(leftIn(v.root.Credentials, oldest), leftIn(v.root.Dir, residue))
+	left := slices.Concat(leftIn(v.k.Store.Credentials(), oldest), leftIn(v.root.Dir, residue))
 	if old := v.root.Passed; old != nil {
-		left = slices.Concat(left, leftIn(old.Credentials, oldest), leftIn(old.Dir, residue))
+		left = slices.Concat(left, leftIn(v.k.Store.Beside(*old).Credentials(), oldest), leftIn(old.Dir, residue))
 	}
 	for _, path := range left {
 		found = append(found, warning("`keytray import openclaw` moves what still works; then remove the file", "%s may hold secrets in clear", path))

@@ -80,11 +80,10 @@ func (a *app) importFrom(ctx context.Context, program string, dryRun bool) error
 
 // look finds all logins of a program; none is an error.
 func (a *app) look(k *keeper.Keeper, program string) ([]keeper.Found, error) {
-	home, err := a.world.Home()
+	places, err := a.programs()
 	if err != nil {
 		return nil, err
 	}
-	places := client.Places{Home: home, Agent: a.agent, Getenv: a.world.Getenv}
 	if a.world.StateDir != "" {
 		places.OpenClaw = k.Store.Dir()
 	}
@@ -108,6 +107,16 @@ func (a *app) look(k *keeper.Keeper, program string) ([]keeper.Found, error) {
 		return nil, looked
 	}
 	return all, nil
+}
+
+// programs is where other programs keep their files.
+func (a *app) programs() (client.Places, error) {
+	home, err := a.world.Home()
+	if err != nil {
+		return client.Places{}, err
+	}
+	claw, err := a.world.OpenClawDir()
+	return client.Places{Home: home, Agent: a.agent, OpenClaw: claw, Getenv: a.world.Getenv}, err
 }
 
 // remains reports whether err says why one login stays where it is, so that the
@@ -168,7 +177,7 @@ func (a *app) takeIn(ctx context.Context, k *keeper.Keeper) error {
 	if a.agent == sink.DefaultAgent {
 		moved, legacyErr := k.ImportLegacy(ctx, a.agent)
 		for _, p := range moved {
-			fmt.Fprintf(a.sys.stderr, "keytray: moved %s from %s into the keychain\n", plain.Text(p.ID), filepath.Join(k.Store.Dir(), "credentials", "oauth.json"))
+			fmt.Fprintf(a.sys.stderr, "keytray: moved %s from %s into the keychain\n", plain.Text(p.ID), filepath.Join(k.Store.Credentials(), "oauth.json"))
 		}
 		err = errors.Join(err, legacyErr)
 	}

@@ -80,14 +80,27 @@ func (w *World) Root() (sink.Root, error) {
 	if err := w.checkSudo(home); err != nil {
 		return sink.Root{}, err
 	}
-	return sink.FindRoot(sink.Places{
+	return sink.FindRoot(w.places(home)), nil
+}
+
+// OpenClawDir is OpenClaw's state folder, empty if there is none.
+func (w *World) OpenClawDir() (string, error) {
+	home, err := w.Home()
+	if err != nil {
+		return "", err
+	}
+	return w.places(home).OpenClawDir(), nil
+}
+
+func (w *World) places(home string) sink.Places {
+	return sink.Places{
 		Flag: w.StateDir, Keytray: w.Getenv("KEYTRAY_STATE_DIR"), Home: home, State: w.stateHome(home),
 		OpenClaw: sink.OpenClaw{
 			StateDir: w.Getenv("OPENCLAW_STATE_DIR"), Home: w.Getenv("OPENCLAW_HOME"),
 			Profile: w.Getenv("OPENCLAW_PROFILE"), AgentDir: w.Getenv("OPENCLAW_AGENT_DIR"),
 			OAuthDir: w.Getenv("OPENCLAW_OAUTH_DIR"),
 		},
-	}), nil
+	}
 }
 
 // stateHome is the platform's folder for state that is neither configuration
@@ -155,7 +168,7 @@ func (w *World) Keeper(root sink.Root, secrets sink.Secrets) (*keeper.Keeper, er
 	}
 	store := sink.Open(root.Dir, filepath.Join(own, "locks"), secrets)
 	store.Stuck, store.Left = w.stuck, client.Left
-	store.OpenClaw, store.AgentDirs = root.OpenClaw, root.AgentDirs
+	store.OpenClaw, store.AgentDirs, store.OAuthDir = root.OpenClaw, root.AgentDirs, root.OAuthDir
 	return &keeper.Keeper{Store: store, Client: &oauth.Client{}, Providers: catalog, Log: w.Log}, nil
 }
 
