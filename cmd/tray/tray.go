@@ -187,16 +187,14 @@ func (t *tray) read() {
 	var trouble error
 	complete := true
 	for _, agent := range t.keeper.Store.Agents() {
-		for p, err := range t.keeper.Store.Profiles(agent) {
-			if err != nil {
-				complete = false
-				if !errors.Is(err, sink.ErrMirrorMissing) {
-					trouble = errors.Join(trouble, err)
-				}
-				break
+		logins, err := t.keeper.Store.InOrder(agent)
+		if err != nil {
+			complete = false
+			if !errors.Is(err, sink.ErrMirrorMissing) {
+				trouble = errors.Join(trouble, err)
 			}
-			all = append(all, p)
 		}
+		all = append(all, logins...)
 	}
 	poke(t.wake)
 	t.state.Profiles, t.state.First, t.state.Trouble = all, t.firsts(all), ""

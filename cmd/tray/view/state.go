@@ -125,7 +125,7 @@ func (s State) service(id string) Service {
 }
 
 // used are the providers that have logins, by name, each with its logins in the
-// order of the file.
+// order in which they are given.
 func (s State) used() (services []Service, logins map[string][]sink.Profile) {
 	logins = map[string][]sink.Profile{}
 	for _, p := range s.Profiles {
