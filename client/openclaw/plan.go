@@ -33,12 +33,12 @@ var passEnv = []string{
 type secretProvider struct {
 	Source          string   `json:"source"`
 	Command         string   `json:"command"`
-	Args            []string `json:"args"`
-	PassEnv         []string `json:"passEnv"`
-	TimeoutMS       int64    `json:"timeoutMs"`
-	NoOutputTimeout int64    `json:"noOutputTimeoutMs"`
-	MaxOutputBytes  int      `json:"maxOutputBytes"`
-	JSONOnly        bool     `json:"jsonOnly"`
+	Args            []string `json:"args,omitempty"`
+	PassEnv         []string `json:"passEnv,omitempty"`
+	TimeoutMS       int64    `json:"timeoutMs,omitempty"`
+	NoOutputTimeout int64    `json:"noOutputTimeoutMs,omitempty"`
+	MaxOutputBytes  int      `json:"maxOutputBytes,omitempty"`
+	JSONOnly        bool     `json:"jsonOnly,omitempty"`
 }
 
 type ref struct {
@@ -99,12 +99,27 @@ func Connect(resolver, root string, profiles []Profile, now time.Time) Plan {
 	return p
 }
 
-// Disconnect is the plan that has OpenClaw forget Keytray. No profile may refer
-// to it any more.
-func Disconnect(now time.Time) Plan {
-	p := newPlan(now)
-	p.Deletes = []string{Alias}
-	return p
+// Disconnect has OpenClaw forget Keytray. No profile may refer to it any more. The
+// plans lie in folder meanwhile.
+func (p Program) Disconnect(ctx context.Context, v Version, resolver, folder string, now time.Time) error {
+	all := newPlan(now)
+	all.Deletes = []string{Alias}
+	err := p.Apply(ctx, v, all, folder)
+	if f, ok := errors.AsType[*FailedError](err); !ok || !strings.Contains(f.Said, "size-drop") {
+		return err
+	}
+	// It takes a configuration that shrinks by half for a mistake; so in steps.
+	for _, less := range []secretProvider{
+		{Source: "exec", Command: resolver, Args: []string{"openclaw", "resolve"}, TimeoutMS: resolveTime.Milliseconds(), NoOutputTimeout: resolveTime.Milliseconds(), MaxOutputBytes: 1 << 20, JSONOnly: true},
+		{Source: "exec", Command: resolver},
+	} {
+		step := newPlan(now)
+		step.Upserts = map[string]secretProvider{Alias: less}
+		if err := p.Apply(ctx, v, step, folder); err != nil {
+			return err
+		}
+	}
+	return p.Apply(ctx, v, all, folder)
 }
 
 // Apply has OpenClaw try the plan and then carry it out. The plan lies in folder

@@ -353,7 +353,7 @@ func (a *app) release(ctx context.Context, l openclaw.Link, v openclaw.Version) 
 	if err != nil {
 		return err
 	}
-	return l.Program.Apply(ctx, v, openclaw.Disconnect(time.Now()), folder)
+	return l.Program.Disconnect(ctx, v, l.Resolver, folder, time.Now())
 }
 
 // connected are the connections of the state folder; none at all is an error.
