@@ -115,6 +115,9 @@ func NewLink(folder string, p Program, dir, root, resolver string, old []Link) L
 	return l
 }
 
+// Shared reports whether OpenClaw reads the profile file that Keytray writes.
+func (l Link) Shared() bool { return sink.SameFolder(l.Dir, l.Root) }
+
 // file is named for the OpenClaw: it has one Keytray.
 func (l Link) file() string {
 	sum := sha256.Sum256([]byte(l.Dir))

@@ -143,9 +143,10 @@ func FuzzSaid(f *testing.F) {
 func TestAGatewayThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]bool{
-		"Gateway not reachable at ws://127.0.0.1:18799 (ECONNREFUSED).":                                       true,
-		"Could not reload secrets because the Gateway did not respond: gateway closed (1006 abnormal closure": true,
-		"secrets.reload failed: required secrets are unavailable":                                             false,
+		"Gateway not reachable at ws://127.0.0.1:18799 (ECONNREFUSED).":                                         true,
+		"Could not reload secrets because the Gateway did not respond: gateway closed (1006 abnormal closure":   true,
+		"secrets.reload failed: required secrets are unavailable":                                               false,
+		"Could not reload secrets because the Gateway did not respond: gateway closed (1008): pairing required": false,
 		"": false,
 	} {
 		if got := absent(s); got != want {

@@ -122,27 +122,35 @@ func (p Program) Disconnect(ctx context.Context, v Version, resolver, folder str
 	return p.Apply(ctx, v, all, folder)
 }
 
-// Apply has OpenClaw try the plan and then carry it out. The plan lies in folder
-// meanwhile.
-func (p Program) Apply(ctx context.Context, v Version, plan Plan, folder string) error {
-	b, err := json.Marshal(plan)
-	if err != nil {
-		return fmt.Errorf("writing a plan: %w", err)
-	}
-	path := filepath.Join(folder, "plan.json")
-	disk := sink.RealDisk{}
-	if err := disk.Replace(path, b); err != nil {
-		return fmt.Errorf("writing a plan: %w", err)
-	}
-	defer os.Remove(path)
-	args := p.allowing(v, "secrets", "apply", "--from", path, "--json")
-	if _, err := p.run(ctx, append(args, "--dry-run")...); err != nil {
+// Try has OpenClaw say whether it would carry out the plan. The plan lies in
+// folder meanwhile.
+func (p Program) Try(ctx context.Context, v Version, plan Plan, folder string) error {
+	if err := p.plan(ctx, v, plan, folder, "--dry-run"); err != nil {
 		return fmt.Errorf("trying the change: %w", err)
 	}
-	if _, err := p.run(ctx, args...); err != nil {
+	return nil
+}
+
+// Apply has OpenClaw carry the plan out. It lies in folder meanwhile.
+func (p Program) Apply(ctx context.Context, v Version, plan Plan, folder string) error {
+	if err := p.plan(ctx, v, plan, folder); err != nil {
 		return fmt.Errorf("making the change: %w", err)
 	}
 	return nil
+}
+
+func (p Program) plan(ctx context.Context, v Version, plan Plan, folder string, flags ...string) error {
+	b, err := json.Marshal(plan)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(folder, "plan.json")
+	if err := (sink.RealDisk{}).Replace(path, b); err != nil {
+		return err
+	}
+	defer os.Remove(path)
+	_, err = p.run(ctx, p.allowing(v, append([]string{"secrets", "apply", "--from", path, "--json"}, flags...)...)...)
+	return err
 }
 
 // allowing lets the resolver be run, which versions before the flag do anyway.
@@ -223,10 +231,16 @@ func (p Program) Stored(ctx context.Context, agent, provider string) ([]string, 
 	return names, nil
 }
 
-// Forget removes a profile. Versions before 2026.8 cannot.
-func (p Program) Forget(ctx context.Context, agent, name string) error {
-	_, err := p.run(ctx, "models", "auth", "--agent", agent, "logout", name, "--yes")
-	return err
+// Forget removes a profile, if it is there. Versions before 2026.8 cannot.
+func (p Program) Forget(ctx context.Context, x Profile) error {
+	_, err := p.run(ctx, "models", "auth", "--agent", x.Agent, "logout", x.Name, "--yes")
+	if err == nil {
+		return nil
+	}
+	if there, e := p.Stored(ctx, x.Agent, x.Provider); e == nil && !slices.Contains(there, x.Name) {
+		return nil
+	}
+	return fmt.Errorf("removing %s from OpenClaw: %w", x.Name, err)
 }
 
 // Reload has the running gateway ask the resolver anew; ErrNoGateway where none
@@ -239,7 +253,9 @@ func (p Program) Reload(ctx context.Context) error {
 	return err
 }
 
-// absent: the words of 2026.9 and of 2026.5 for a gateway that is not there.
+// absent: the words of 2026.9 and of 2026.5 for a gateway that is not there. One
+// that is there and wants the person to approve of us closes with another number.
 func absent(said string) bool {
-	return slices.ContainsFunc([]string{"Gateway not reachable", "Gateway did not respond"}, func(s string) bool { return strings.Contains(said, s) })
+	return strings.Contains(said, "Gateway not reachable") ||
+		strings.Contains(said, "Gateway did not respond") && strings.Contains(said, "(1006 ")
 }

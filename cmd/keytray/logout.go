@@ -26,6 +26,7 @@ and the session on the provider's side can be ended on its account page.`,
 				return err
 			}
 			fmt.Fprintf(a.sys.stderr, "signed out %s on this machine; the provider was not told\n", ref.ID)
+			a.warnOfLinks(k, ref)
 			return nil
 		},
 	}

@@ -87,23 +87,10 @@ func (a *app) connect(ctx context.Context, path string, names []string) error {
 		return err
 	}
 	a.say("resolver", c.link.Resolver)
-	if err := c.link.Save(); err != nil { // first, so that a half of it can be undone
-		return err
-	}
-	profiles := c.link.Profiles
-	if c.shared { // they are there, with their references
-		profiles = nil
-	}
 	fmt.Fprintln(a.sys.stderr, "keytray: OpenClaw tries the change, makes it, and checks every reference; it takes its time")
 	now := c.link.Current(c.k.Store)
-	plan := openclaw.Connect(c.link.Resolver, c.link.Root, profiles, time.Now())
-	if err := c.link.Program.Apply(ctx, c.version, plan, c.folder); err != nil {
-		return setup.Hinted(err, "nothing was changed by a dry run that failed; `keytray doctor` checks Keytray's side")
-	}
-	if !c.shared {
-		if err := c.order(ctx); err != nil {
-			return err
-		}
+	if err := c.apply(ctx); err != nil {
+		return err
 	}
 	for _, x := range c.link.Profiles {
 		a.say("connected", plain.Text(x.Name)+" is "+plain.Text(x.ID))
@@ -112,6 +99,25 @@ func (a *app) connect(ctx context.Context, path string, names []string) error {
 		return err
 	}
 	return setup.Reload(ctx, c.link, now)
+}
+
+// apply has OpenClaw make the change.
+func (c *connection) apply(ctx context.Context) error {
+	profiles := c.link.Profiles
+	if c.shared { // they are there, with their references
+		profiles = nil
+	}
+	p, plan := c.link.Program, openclaw.Connect(c.link.Resolver, c.link.Root, profiles, time.Now())
+	if err := p.Try(ctx, c.version, plan, c.folder); err != nil {
+		return setup.Hinted(err, "nothing was changed; `keytray doctor` checks Keytray's side")
+	}
+	if err := c.link.Save(); err != nil { // first, so that a half of it can be undone
+		return err
+	}
+	if err := p.Apply(ctx, c.version, plan, c.folder); err != nil || c.shared {
+		return err
+	}
+	return c.order(ctx)
 }
 
 // say prints what was done, as doctor does.
@@ -170,6 +176,9 @@ func (c *connection) choose(ctx context.Context, names []string) error {
 	if err := c.app.unlocking(ctx, func() error { return c.k.RestoreMissing(ctx) }); err != nil {
 		return err
 	}
+	if err := c.prune(ctx); err != nil {
+		return err
+	}
 	chosen, err := c.chosen(names)
 	if err != nil {
 		return err
@@ -193,6 +202,34 @@ func (c *connection) choose(ctx context.Context, names []string) error {
 			c.link.Profiles = append(c.link.Profiles, x)
 		}
 	}
+	return nil
+}
+
+// prune has OpenClaw forget what Keytray has no more: it would ask in vain.
+func (c *connection) prune(ctx context.Context) error {
+	var kept []openclaw.Profile
+	for _, x := range c.link.Profiles {
+		if _, err := c.k.Store.Profile(x.Login()); !errors.Is(err, sink.ErrUnknownProfile) && !errors.Is(err, sink.ErrMirrorMissing) {
+			kept = append(kept, x)
+			continue
+		}
+		if c.shared { // it has gone with its entry
+			continue
+		}
+		if err := c.app.forget(ctx, c.link, x); err != nil {
+			return err
+		}
+	}
+	c.link.Profiles = kept
+	return nil
+}
+
+// forget removes a profile of ours from OpenClaw.
+func (a *app) forget(ctx context.Context, l openclaw.Link, x openclaw.Profile) error {
+	if err := l.Program.Forget(ctx, x); err != nil {
+		return setup.Hinted(err, "OpenClaw before 2026.8 cannot remove a login; it goes on asking Keytray until it is updated")
+	}
+	a.say("removed", plain.Text(x.Name))
 	return nil
 }
 
@@ -319,7 +356,7 @@ func (a *app) disconnect(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if sink.SameFolder(l.Dir, l.Root) {
+		if l.Shared() {
 			return setup.Hinted(errors.New("OpenClaw reads its logins from the file that Keytray writes, and would not start without knowing Keytray"),
 				"sign out of the logins, or use another folder: --state-dir")
 		}
@@ -338,11 +375,9 @@ func (a *app) disconnect(ctx context.Context) error {
 // order: a reference to nobody keeps some versions from starting.
 func (a *app) release(ctx context.Context, l openclaw.Link, v openclaw.Version) error {
 	for _, x := range l.Profiles {
-		if err := l.Program.Forget(ctx, x.Agent, x.Name); err != nil {
-			return setup.Hinted(fmt.Errorf("%s stays in OpenClaw: %w", x.Name, err),
-				"OpenClaw before 2026.8 cannot remove a login; it goes on asking Keytray until it is updated")
+		if err := a.forget(ctx, l, x); err != nil {
+			return err
 		}
-		a.say("removed", plain.Text(x.Name))
 	}
 	for _, g := range groups(l.Profiles) {
 		if err := l.Program.SetOrder(ctx, g.agent, g.provider, g.before); err != nil {
@@ -445,4 +480,15 @@ func lookAtOpenClaw(_ context.Context, v *visit) []finding {
 		return []finding{broken(err)}
 	}
 	return []finding{mended("%s is this version now", openclaw.Resolver(data))}
+}
+
+// warnOfLinks says that OpenClaw still asks for a login that has gone.
+func (a *app) warnOfLinks(k *keeper.Keeper, ref sink.Ref) {
+	links, _ := a.world.Links(k.Store.Dir()) // those that can be read
+	for _, l := range links {
+		if slices.ContainsFunc(l.Profiles, func(x openclaw.Profile) bool { return x.Login() == ref }) {
+			fmt.Fprintln(a.sys.stderr, "keytray: hint: OpenClaw still asks for it: `keytray openclaw connect` again, or `disconnect` if it was the last")
+			return
+		}
+	}
 }

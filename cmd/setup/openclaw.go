@@ -129,11 +129,15 @@ func (w *World) renewResolver() error {
 }
 
 // Reload tells the gateway of a connection, if one runs. Now are the generations
-// of the logins before that.
+// of the logins before that. A gateway that reads our file looks at it again by
+// itself, as 2026.5 does, and may not let us in.
 func Reload(ctx context.Context, l openclaw.Link, now openclaw.Generations) error {
 	err := l.Program.Reload(ctx)
-	if err != nil && !errors.Is(err, openclaw.ErrNoGateway) { // one that starts later asks anew
+	if err != nil && !l.Shared() && !errors.Is(err, openclaw.ErrNoGateway) { // one that starts later asks anew
 		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return l.Serve(now)
 }

@@ -285,7 +285,7 @@ func (r *rig) eventually(what string, ok func() bool) {
 			r.t.Fatalf("waited in vain: %s", what)
 		case <-r.t.Context().Done():
 			r.t.Fatal(r.t.Context().Err())
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }
