@@ -44,8 +44,18 @@ type Profile struct {
 	Reason string
 	// Until is when a retrying login is tried again.
 	Until time.Time
+	// Rest is that after a failure that was reported. [Store.InOrder] fills it in.
+	Rest Rest
 
 	at whereabouts
+}
+
+// Rest is how long a login is better not used, and why. Its zero value is none.
+type Rest struct {
+	Until time.Time
+	Cause string
+	// Disabled says that more is wrong than a failure or two.
+	Disabled bool
 }
 
 // whereabouts is what the mirror says about where a profile's secrets, locks

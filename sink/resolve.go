@@ -150,6 +150,7 @@ func (s *Store) InOrder(agent string) ([]Profile, error) {
 		q := route.Question{Provider: provider, Now: s.clock().Wall}
 		for _, c := range route.Rank(byProvider[provider], l.rules(provider), q) {
 			if p, ok := a.profiles[c.ID]; ok {
+				p.Rest = restOf(l.usage[c.ID], q.Now)
 				all = append(all, p)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/keytray/keytray/route"
 )
@@ -78,14 +79,13 @@ func (r *report) in(o object, before route.Usage) object {
 	})
 }
 
-// Usage is what is remembered of the use of an agent's logins, by their ids, those
-// of other programs included. What cannot be read is left out.
-func (s *Store) Usage(agent string) map[string]route.Usage {
-	m, err := s.readMirror(agent)
-	if err != nil {
-		return nil
+// restOf is the rest that a usage tells of, whatever the model.
+func restOf(u route.Usage, now time.Time) Rest {
+	until, cause := u.Rest("", now)
+	if until.IsZero() {
+		return Rest{}
 	}
-	return s.learnt(agent, m, false).usage
+	return Rest{until, cause, u.DisabledUntil == until.UnixMilli()}
 }
 
 // usage reads usageStats, of which a later layer's entries win. Values of the

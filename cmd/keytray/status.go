@@ -19,7 +19,6 @@ import (
 	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/plain"
-	"github.com/keytray/keytray/route"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -236,17 +235,12 @@ type unusableProfile struct {
 	RemainingMs int64  `json:"remainingMs"`
 }
 
-// newUnusable tells whether and how long a login rests.
-func newUnusable(p sink.Profile, u route.Usage, now time.Time) (x unusableProfile, rests bool) {
-	until, cause := u.Rest("", now)
-	if until.IsZero() {
-		return x, false
-	}
-	x = unusableProfile{p.ID, p.Provider, "cooldown", cause, until.UnixMilli(), until.Sub(now).Milliseconds()}
-	if u.DisabledUntil == x.Until {
+func newUnusable(p sink.Profile, now time.Time) unusableProfile {
+	x := unusableProfile{p.ID, p.Provider, "cooldown", p.Rest.Cause, p.Rest.Until.UnixMilli(), p.Rest.Until.Sub(now).Milliseconds()}
+	if p.Rest.Disabled {
 		x.Kind = "disabled"
 	}
-	return x, true
+	return x
 }
 
 type statusProvider struct {
@@ -286,12 +280,12 @@ func newStatusReport(s *sink.Store, agent string, profiles []sink.Profile, now t
 	r.Auth = authReport{StorePath: filepath.Join(r.AgentDir, "auth-profiles.json"), MissingProvidersInUse: none, UnusableProfiles: []unusableProfile{}, ProvidersWithOAuth: none, Providers: []statusProvider{}}
 	r.Auth.ShellEnvFallback.AppliedKeys = none
 	r.Auth.OAuth = oauthReport{WarnAfterMs: keeper.WarnAfter.Milliseconds(), Profiles: []statusProfile{}, Providers: []oauthProvider{}}
-	of, usage := map[string][]sink.Profile{}, s.Usage(agent)
+	of := map[string][]sink.Profile{}
 	for _, p := range profiles {
 		of[p.Provider] = append(of[p.Provider], p)
 		r.Auth.OAuth.Profiles = append(r.Auth.OAuth.Profiles, statusOf(p, now))
-		if x, rests := newUnusable(p, usage[p.ID], now); rests {
-			r.Auth.UnusableProfiles = append(r.Auth.UnusableProfiles, x)
+		if p.Rest.Until.After(now) {
+			r.Auth.UnusableProfiles = append(r.Auth.UnusableProfiles, newUnusable(p, now))
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(of)) {
