@@ -453,8 +453,31 @@ func (a *app) resolverWrong() (string, error) {
 	return openclaw.Wrong(a.sys.self, data)
 }
 
-// lookAtOpenClaw checks that OpenClaw, where it is connected, runs this version.
-func lookAtOpenClaw(_ context.Context, v *visit) []finding {
+// lookAtOpenClaw checks that the OpenClaw that is installed can live with our
+// files, and where it is connected asks this version.
+func lookAtOpenClaw(ctx context.Context, v *visit) []finding {
+	return append(v.lookAtInstalled(ctx), v.lookAtConnected()...)
+}
+
+// lookAtInstalled asks the program itself: after an update its folder bears no
+// sign of that until it is used.
+func (v *visit) lookAtInstalled(ctx context.Context) []finding {
+	p, err := openclaw.Find("", v.a.sys.environ)
+	if err != nil {
+		return nil // there is none
+	}
+	version, err := p.Version(ctx)
+	switch {
+	case version == openclaw.Version{}:
+		return []finding{warning("", "%s does not tell its version: %v", p.Path, err)}
+	case version.HasDatabase() && v.root.OpenClaw:
+		return []finding{failed("`openclaw doctor --fix`, then `keytray doctor --fix`, then `keytray openclaw connect`",
+			"OpenClaw %s is installed, which may not start beside our files in %s", version, v.root.Dir)}
+	}
+	return []finding{fine("%s is installed, %s", version, p.Path)}
+}
+
+func (v *visit) lookAtConnected() []finding {
 	a := v.a
 	links, err := a.world.Links(v.k.Store.Dir())
 	if err != nil {
