@@ -128,13 +128,11 @@ func (w *watcher) stream(ctx context.Context, keeping *bool, kept chan<- error) 
 		select {
 		case <-ctx.Done():
 			return nil
-		case e := <-w.folders.Events():
-			if !setup.TellsOfLogins(e) {
+		case c := <-w.folders.Changes():
+			if !c.Logins {
 				continue
 			}
 			poke(w.wake)
-		case err := <-w.folders.Errors(): // this look finds what was missed
-			w.k.Log.Debug("watching the profile files", "err", err)
 		case <-w.met:
 		case <-rest.C:
 		}

@@ -14,7 +14,11 @@ import (
 type Files struct {
 	store   *sink.Store
 	watcher *fsnotify.Watcher
+	changes chan Change
 }
+
+// Change says what may have changed.
+type Change struct{ Logins, Providers bool }
 
 // WatchFiles begins to watch. The caller closes it.
 func WatchFiles(store *sink.Store) (*Files, error) {
@@ -22,9 +26,37 @@ func WatchFiles(store *sink.Store) (*Files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watching the profile files: %w", err)
 	}
-	f := &Files{store, w}
+	f := &Files{store, w, make(chan Change)}
+	go f.collect() // until Close
 	f.Follow()
 	return f, nil
+}
+
+// collect takes what the watcher tells as it comes, since Follow would wait for
+// a watcher that waits for its reader, and hands it on as one change.
+func (f *Files) collect() {
+	var pending Change
+	for {
+		var out chan<- Change
+		if pending != (Change{}) {
+			out = f.changes
+		}
+		select {
+		case e, ok := <-f.watcher.Events:
+			if !ok {
+				return
+			}
+			pending.Logins = pending.Logins || tellsOfLogins(e)
+			pending.Providers = pending.Providers || tellsOfProviders(e)
+		case _, ok := <-f.watcher.Errors: // something was missed
+			if !ok {
+				return
+			}
+			pending.Logins = true
+		case out <- pending:
+			pending = Change{}
+		}
+	}
 }
 
 // Follow watches also the folders that have come since. Those that cannot be
@@ -43,22 +75,18 @@ func (f *Files) Follow() {
 	}
 }
 
-// Events and Errors are what happens; after an error the files may have changed
-// without an event.
-func (f *Files) Events() <-chan fsnotify.Event { return f.watcher.Events }
-
-// Errors are those of the watching itself.
-func (f *Files) Errors() <-chan error { return f.watcher.Errors }
+// Changes delivers what has changed since it was last received from.
+func (f *Files) Changes() <-chan Change { return f.changes }
 
 // Close ends the watching.
 func (f *Files) Close() error { return f.watcher.Close() }
 
-// TellsOfLogins reports whether an event may be about a login.
-func TellsOfLogins(e fsnotify.Event) bool {
+// tellsOfLogins reports whether an event may be about a login.
+func tellsOfLogins(e fsnotify.Event) bool {
 	return filepath.Base(e.Name) == "auth-profiles.json" || filepath.Ext(e.Name) != ".tmp" && e.Has(fsnotify.Create)
 }
 
-// TellsOfProviders reports whether an event may be about a provider's file.
-func TellsOfProviders(e fsnotify.Event) bool {
+// tellsOfProviders reports whether an event may be about a provider's file.
+func tellsOfProviders(e fsnotify.Event) bool {
 	return filepath.Base(filepath.Dir(e.Name)) == provider.Folder && filepath.Ext(e.Name) == ".json"
 }

@@ -15,6 +15,7 @@ import (
 const (
 	// noFollow keeps the log from being written through a link.
 	noFollow = syscall.O_NOFOLLOW
+	canBegin = true
 	// settle: see [screen].
 	settle = 1200 * time.Millisecond
 	// watcherName is the one whom panels and icons meet at.
@@ -67,36 +68,45 @@ func (p *program) bus(ctx context.Context) (*dbus.Conn, error) {
 	return dbus.Connect(address, dbus.WithContext(ctx))
 }
 
-// watchBus closes back when the tray has to start anew to be seen: the session bus
-// was lost, or was not there at first, and is there now; or a host of icons has
-// come, which an older icon would show without some of its submenus (see
-// [screen]). Neither the icon's library nor a host follows that. Idle says when
-// nothing is lost by it. Where the bus stays away after it was there, it calls
-// quit.
-func (p *program) watchBus(ctx context.Context, idle func(context.Context), quit func()) (back <-chan struct{}) {
-	came := make(chan struct{})
+// watchBus starts the tray anew where only that shows it: the session bus was
+// lost, or was not there at first, and is there now; or a host of icons has come,
+// which would show an older icon without some of its submenus (see [screen]).
+// Neither the icon's library nor a host follows that. It waits until no work is
+// under way, but not for ever for a bus that is back. A bus that was there and
+// stays away ends the tray.
+func (p *program) watchBus(ctx context.Context, t *tray, quit func()) {
 	go func() { // ends with ctx
-		defer quit()
+		conn, err := p.bus(ctx)
+		hadBus := err == nil
+		if hadBus && p.awaitHost(ctx, conn) {
+			t.idle(ctx)
+			if again, err := p.bus(ctx); err == nil {
+				_ = again.Close()
+				t.anew()
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
 		looking := ctx
-		if conn, err := p.bus(ctx); err == nil {
-			if p.awaitHost(ctx, conn) {
-				idle(ctx)
-				close(came)
-				return
-			}
-			if ctx.Err() != nil {
-				return
-			}
+		if hadBus {
 			p.world.Log.Warn("the session bus is gone; the icon comes back with it")
 			limited, stop := context.WithTimeout(ctx, farewell)
 			defer stop()
 			looking = limited
 		}
-		if p.awaitBus(looking) {
-			close(came)
+		if !p.awaitBus(looking) {
+			quit()
+			return
+		}
+		patient, stop := context.WithTimeout(ctx, farewell)
+		defer stop()
+		t.idle(patient)
+		if ctx.Err() == nil {
+			t.anew()
 		}
 	}()
-	return came
 }
 
 // awaitHost reports whether a host of icons has come; if not, the bus is gone or

@@ -4,8 +4,8 @@ package main
 
 import "context"
 
-// Neither has a meaning here.
-const noFollow, settle = 0, 0
+// None of them has a meaning here.
+const noFollow, settle, canBegin = 0, 0, false
 
 // missingBus: there is none here.
 func (*program) missingBus() (environ []string, missing bool) { return nil, false }
@@ -17,6 +17,4 @@ func (*program) begin([]string) error { return nil }
 func (*program) hasScreen(context.Context) bool { return true }
 
 // watchBus: there is none to lose.
-func (*program) watchBus(context.Context, func(context.Context), func()) (back <-chan struct{}) {
-	return nil
-}
+func (*program) watchBus(context.Context, *tray, func()) {}

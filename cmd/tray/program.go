@@ -12,7 +12,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
+
+	"github.com/pkg/browser"
 
 	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/cmd/tray/autostart"
@@ -221,20 +224,21 @@ func (p *program) newTray(k *keeper.Keeper, words *view.Words, own string, file 
 	}
 	t := &tray{
 		world: p.world, keeper: k, words: words, log: p.world.Log, posts: make(chan func(), 64), files: files, memory: memory, reloads: &setup.Reloads{World: p.world, Store: k.Store},
-		waiting: map[string]*waiting{}, buttons: map[string]map[string]view.Action{}, wake: make(chan struct{}, 1),
+		waiting: map[string]*waiting{}, buttons: map[string]map[string]view.Action{}, causes: map[string]string{}, wake: make(chan struct{}, 1),
 		known: map[sink.Ref]bool{}, unheard: map[string]time.Time{},
 		state: view.State{Services: services(k.Providers), Working: map[sink.Ref]bool{}},
 	}
 	t.child = keeper.Child{Path: p.workerPath(), Args: append([]string{p.name, "__worker"}, p.args...), Stderr: file}
 	t.shell = &shell{
-		words: words, screen: &screen{settle: settle, clicked: func(does func() view.Action) { t.post(func() { t.do(does()) }) }},
+		words: words, screen: &screen{settle: settle, clicked: func(a view.Action) { t.post(func() { t.do(a) }) }},
 		bell: p.bell(own, func(bubble, button string) { t.post(func() { t.pressed(bubble, button) }) }),
-		jobs: make(chan job, 64), logFile: file.Name(),
+		jobs: make(chan job, 64), rung: make(chan struct{}), logFile: file.Name(),
 		autostart: autostart.New(autostart.Place{
 			Program: autostart.Stable(p.world.Self, p.name, p.world.Getenv("PATH")), Home: home,
 			ConfigHome: p.world.Getenv("XDG_CONFIG_HOME"), ConfigDirs: p.world.Getenv("XDG_CONFIG_DIRS"),
 		}),
 	}
+	browser.Stdout, browser.Stderr = io.Discard, io.Discard // what openers print is dropped
 	t.settings()
 	if t.state.Settings.Autostart { // the program may lie elsewhere than it did
 		if err := t.shell.autostart.Set(true); err != nil {
@@ -262,12 +266,18 @@ func (p *program) show(ctx context.Context, t *tray) (anew []string, err error) 
 		p.world.Log.Warn("the tray runs as root: it keeps root's logins, not yours")
 		t.first = t.words.Root()
 	}
-	rung := make(chan struct{})
-	go func() { // until the last notice
-		defer close(rung)
-		t.shell.ring(context.WithoutCancel(ctx))
-	}()
-	back := p.watchBus(ctx, t.idle, quit)
+	showing, hush := context.WithCancel(context.WithoutCancel(ctx))
+	defer hush()
+	t.shell.hush = hush
+	go t.shell.ring(showing) // farewell waits for it
+	back := make(chan struct{})
+	t.anew = sync.OnceFunc(func() {
+		if canBegin {
+			close(back)
+			quit()
+		}
+	})
+	p.watchBus(ctx, t, quit)
 	if !p.hasScreen(ctx) {
 		t.log.Info("there is no session bus, so there is no icon; notices are in this log")
 		t.shell.screen = nil
@@ -275,15 +285,14 @@ func (p *program) show(ctx context.Context, t *tray) (anew []string, err error) 
 	} else {
 		t.onScreen(ctx)
 	}
-	close(t.shell.jobs)
-	<-rung
-	t.shell.bell.Close()
 	select {
 	case <-back:
-		return p.world.Environ, nil
+		anew = p.world.Environ
 	default:
-		return nil, nil
 	}
+	t.farewell(anew != nil)
+	t.shell.bell.Close()
+	return anew, nil
 }
 
 // onScreen lives behind an icon. It is for main's goroutine.

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"fyne.io/systray"
@@ -18,9 +19,9 @@ import (
 // drawn, so that a menu that is open does not flicker. All but show is for one
 // goroutine.
 type screen struct {
-	// clicked is told what a click asks for, as something to be called by the
-	// goroutine that draws.
-	clicked func(does func() view.Action)
+	// clicked is told what a click asks for: what the line said at that moment. It
+	// is called in goroutines of the items.
+	clicked func(view.Action)
 	// settle is how long a submenu that is new is on the screen before it gets
 	// items. The library of GTK's panels asks for what is new from the inside out,
 	// and drops for good an item whose submenu it does not know yet.
@@ -45,6 +46,7 @@ type slot struct {
 	kind   view.Kind
 	item   *systray.MenuItem // nil for a separator
 	shown  view.Item
+	does   atomic.Pointer[view.Action] // what a click asks for
 	hidden bool
 	born   time.Time
 	below  list
@@ -133,6 +135,7 @@ func (x *slot) hide() {
 // make adds an item at the end of a menu.
 func (s *screen) make(l *list, item view.Item) *slot {
 	x := &slot{kind: item.Kind, shown: item, born: s.now}
+	x.does.Store(&item.Does)
 	label := escaped(item.Label)
 	switch {
 	case item.Kind == view.Separator && l.parent == nil:
@@ -163,7 +166,7 @@ func (s *screen) make(l *list, item view.Item) *slot {
 // click while nobody listens.
 func (s *screen) listen(x *slot) {
 	for range x.item.ClickedCh {
-		s.clicked(func() view.Action { return x.shown.Does })
+		s.clicked(*x.does.Load())
 	}
 }
 
@@ -178,6 +181,7 @@ func (s *screen) update(x *slot, item view.Item) {
 	}
 	was := x.shown
 	x.shown = item
+	x.does.Store(&item.Does)
 	if was.Label != item.Label {
 		x.item.SetTitle(escaped(item.Label))
 	}

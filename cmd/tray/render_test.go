@@ -168,8 +168,8 @@ func TestManyMenusAndClicks(t *testing.T) {
 	}
 	address := privateBus(t)
 	t.Setenv(busName, address)
-	clicks := make(chan func() view.Action, 1)
-	s := &screen{clicked: func(does func() view.Action) { clicks <- does }}
+	clicks := make(chan view.Action, 1)
+	s := &screen{clicked: func(a view.Action) { clicks <- a }}
 	s.face(icon.Normal, "Keytray")
 	up, gone := make(chan struct{}), make(chan struct{})
 	go s.show(func() { close(up) }, func() { close(gone) })
@@ -224,7 +224,7 @@ func (h *host) settle() {
 }
 
 // click clicks n times on any lines.
-func (h *host) click(n int, dice *rand.Rand, does map[string]view.Action, clicks <-chan func() view.Action) (arrived int) {
+func (h *host) click(n int, dice *rand.Rand, does map[string]view.Action, clicks <-chan view.Action) (arrived int) {
 	h.t.Helper()
 	_, ids := h.visible()
 	labels := sorted(keys(does))
@@ -236,8 +236,8 @@ func (h *host) click(n int, dice *rand.Rand, does map[string]view.Action, clicks
 		}
 		select {
 		case got := <-clicks:
-			if got() != does[label] {
-				h.t.Fatalf("a click on %q does %+v, want %+v", label, got(), does[label])
+			if got != does[label] {
+				h.t.Fatalf("a click on %q does %+v, want %+v", label, got, does[label])
 			}
 			arrived++
 		case <-time.After(5 * time.Second):

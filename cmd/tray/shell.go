@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"github.com/pkg/browser"
@@ -22,9 +21,12 @@ type shell struct {
 	screen    *screen // nil where there is no place for an icon
 	bell      *notify.Bell
 	jobs      chan job // for the bell, in order
+	closed    bool     // no more of them
+	rung      chan struct{}
 	autostart *autostart.Switch
 	logFile   string
 	quit      func()
+	hush      func() // ends what is being shown
 }
 
 // job is a notice to show or, without one, a bubble to take back.
@@ -46,6 +48,9 @@ func (s *shell) draw(state view.State) (again time.Duration) {
 // tell shows a notice; shown is called, in another goroutine, once it is known
 // whether somebody could show it.
 func (s *shell) tell(n view.Notice, shown func(error)) {
+	if s.closed {
+		return
+	}
 	select {
 	case s.jobs <- job{notice: n, shown: shown}:
 	default:
@@ -61,8 +66,17 @@ func (s *shell) withdraw(bubble string) {
 	}
 }
 
+// close lets the notices that wait be shown, for a while; rung is closed then.
+func (s *shell) close() (rung <-chan struct{}) {
+	s.closed = true
+	close(s.jobs)
+	time.AfterFunc(telling, s.hush)
+	return s.rung
+}
+
 // ring shows notices until jobs is closed.
 func (s *shell) ring(ctx context.Context) {
+	defer close(s.rung)
 	for j := range s.jobs {
 		if j.withdraw != "" {
 			s.bell.Withdraw(ctx, j.withdraw)
@@ -102,7 +116,6 @@ func buttonID(b view.Button) string {
 // not wait for that program: some live as long as their window does. What they
 // print is dropped.
 func (s *shell) open(what string, failed func(error)) {
-	browser.Stdout, browser.Stderr = io.Discard, io.Discard
 	go func() { // ends with the opener or with the process
 		if err := browser.OpenURL(what); err != nil {
 			failed(err)

@@ -46,6 +46,8 @@ type tray struct {
 	state   view.State
 	waiting map[string]*waiting
 	buttons map[string]map[string]view.Action // by bubble and button
+	causes  map[string]string                 // by bubble
+	anew    func()                            // starts the program anew, where the system lets it
 	wake    chan struct{}                     // has the keeper look at the files; holds one
 	keeping func()                            // ends the keeping of tokens; nil while somebody else does it
 	reloads *setup.Reloads                    // tells OpenClaw of renewals
@@ -82,11 +84,8 @@ func (t *tray) run(ctx context.Context, drawn func()) {
 		case <-ctx.Done():
 		case f := <-t.posts:
 			f()
-		case e := <-t.files.Events():
-			t.changed(setup.TellsOfLogins(e), setup.TellsOfProviders(e)) //nolint:contextcheck // likewise
-		case err := <-t.files.Errors():
-			t.log.Debug("watching the profile files", "err", err)
-			t.stale = true
+		case c := <-t.files.Changes():
+			t.changed(c) //nolint:contextcheck // likewise
 		case <-rest.C:
 			t.stale = t.stale || t.redraw == 0
 		}
@@ -115,18 +114,18 @@ func (t *tray) drain() {
 	}
 }
 
-func (t *tray) changed(logins, providers bool) {
-	if providers {
+func (t *tray) changed(c setup.Change) {
+	if c.Providers {
 		t.reload()
 	}
-	t.stale = t.stale || logins || providers
+	t.stale = true
 }
 
 // reload reads the providers anew.
 func (t *tray) reload() {
 	root, err := t.world.Root()
-	if err != nil {
-		t.log.Warn("reading the providers", "err", err)
+	if err != nil || root.Dir != t.keeper.Store.Dir() {
+		t.log.Warn("the providers are not read anew", "err", err)
 		return
 	}
 	k, err := t.world.Keeper(root, noKeychain{})
@@ -183,6 +182,7 @@ func (t *tray) show() {
 func (t *tray) read() {
 	t.stale = false
 	t.files.Follow()
+	t.followRoot()
 	var all []sink.Profile
 	var trouble error
 	complete := true
@@ -203,6 +203,20 @@ func (t *tray) read() {
 	}
 	t.compare(complete)
 }
+
+// followRoot starts anew in another state root, where workers work from now on:
+// OpenClaw has come, or no longer keeps its logins in files.
+func (t *tray) followRoot() {
+	root, err := t.world.Root()
+	if err == nil && root.Dir != t.keeper.Store.Dir() && t.free() {
+		t.log.Info("the state folder is another one now; starting anew", "why", root.Notice)
+		t.anew()
+	}
+}
+
+// free reports whether no worker is under way, a sign-in that waits for its
+// person included.
+func (t *tray) free() bool { return t.flying == 0 && len(t.state.Working) == 0 }
 
 // firsts are the logins that stand first in a stored order.
 func (t *tray) firsts(all []sink.Profile) map[sink.Ref]bool {
@@ -258,9 +272,6 @@ func (t *tray) remember() {
 
 // notices tells of what needs a person, once.
 func (t *tray) notices() {
-	if t.memory.quiet {
-		return
-	}
 	about := map[string]bool{}
 	for _, n := range t.words.Notices(t.state) {
 		about[n.Bubble] = true
@@ -288,6 +299,7 @@ func (t *tray) tell(n view.Notice) {
 		actions[buttonID(b)] = b.Does
 	}
 	t.buttons[n.Bubble] = actions
+	t.causes[n.Bubble] = n.Cause
 	if !again {
 		t.log.Info("notice", "title", n.Title, "body", n.Body)
 	}
@@ -305,9 +317,28 @@ func (t *tray) told(n view.Notice, err error) {
 	default:
 		delete(t.memory.told, n.Cause)
 		t.unheard[n.Cause] = time.Now()
+		t.remember() // another one may have kept it
 	}
 	if err != nil {
 		t.log.Debug("a notice was not shown", "err", err)
+	}
+}
+
+// farewell takes back the bubbles whose buttons nobody would hear, for the next
+// start to tell again, and waits for the last notices to be shown. Run has ended.
+func (t *tray) farewell(again bool) {
+	for bubble, cause := range t.causes {
+		if again && view.AboutLogin(bubble) && t.buttons[bubble] != nil {
+			t.shell.withdraw(bubble)
+			delete(t.memory.told, cause)
+		}
+	}
+	if again {
+		t.remember()
+	}
+	t.until(t.shell.close())
+	for len(t.posts) > 0 {
+		(<-t.posts)()
 	}
 }
 

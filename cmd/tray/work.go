@@ -17,6 +17,7 @@ type waiting struct {
 	ref      sink.Ref
 	url      string // of its page; not for logs
 	manual   string
+	then     *view.Action // a sign-in that the person wants instead
 	commands chan keeper.Command
 }
 
@@ -98,6 +99,11 @@ func (t *tray) settings() {
 // login begins a sign-in, or brings back the one that waits.
 func (t *tray) login(a view.Action) {
 	if x := t.waiting[a.Service]; x != nil {
+		if x.ref != a.Ref { // of another login of this provider
+			x.then = &a
+			x.command("cancel")
+			return
+		}
 		t.help(view.Action{Verb: view.DoPage, Service: a.Service}, x)
 		return
 	}
@@ -109,8 +115,11 @@ func (t *tray) login(a view.Action) {
 		delete(t.waiting, a.Service)
 		t.showWaiting()
 		t.met(err)
-		if err != nil && !cancelled(err) {
+		if err != nil && !quiet(err) {
 			t.tell(t.words.SignInFailedWith(t.state, a.Service, why(err), a))
+		}
+		if x.then != nil {
+			t.login(*x.then)
 		}
 	})
 }
@@ -188,10 +197,12 @@ func (t *tray) ask(r keeper.Request, a view.Action) {
 	r.Person = r.Do != "terminal" && r.Do != "first" // these need no keychain
 	t.fly(r, nil, func(e keeper.Event) {
 		if e.Event == "copied" {
-			t.tell(t.words.CopiedNow())
+			t.tell(t.words.CopiedNow(t.state, a))
 		}
 	}, func(err error) {
-		t.met(err)
+		if r.Person {
+			t.met(err)
+		}
 		t.failed(a, err)
 	})
 }
@@ -221,7 +232,7 @@ func (t *tray) working(ref sink.Ref, on bool) {
 
 // failed tells a person that what they asked for did not work.
 func (t *tray) failed(a view.Action, err error) {
-	if err == nil || cancelled(err) {
+	if err == nil || quiet(err) {
 		return
 	}
 	t.log.Warn("what was asked for did not work", "what", string(a.Verb), "profile", a.Ref.ID, "err", err)
@@ -254,7 +265,7 @@ func (t *tray) idle(ctx context.Context) {
 	for {
 		free := make(chan bool, 1)
 		select {
-		case t.posts <- func() { free <- t.flying == 0 && len(t.state.Working) == 0 }:
+		case t.posts <- func() { free <- t.free() }:
 		case <-ctx.Done():
 			return
 		}
@@ -288,9 +299,11 @@ func (t *tray) met(err error) {
 	}
 }
 
-func cancelled(err error) bool {
+// quiet are the ends that a person need not be told of: they wanted it, or it is
+// none yet.
+func quiet(err error) bool {
 	f, ok := errors.AsType[*keeper.FailureError](err)
-	return ok && f.Code == "cancelled" || errors.Is(err, context.Canceled)
+	return ok && f.Code == "cancelled" || errors.Is(err, context.Canceled) || errors.Is(err, keeper.ErrLeft)
 }
 
 // why is an error as a bubble says it.
@@ -358,8 +371,12 @@ func (t *tray) renew(ctx context.Context, ref sink.Ref) error {
 	err := t.child.Do(ctx, keeper.Request{Do: "renew", Agent: ref.Agent, Profile: ref.ID}, nil, nil)
 	t.post(func() {
 		t.working(ref, false)
-		t.met(err)
-		if p, e := t.keeper.Store.Profile(ref); err == nil && e == nil && p.Generation > before.Generation {
+		p, e := t.keeper.Store.Profile(ref)
+		renewed := err == nil && e == nil && p.Generation > before.Generation
+		if err != nil || renewed { // else it did not come to the keychain
+			t.met(err)
+		}
+		if renewed {
 			t.tell(t.words.Renewal(t.state, p, t.memory.told))
 		}
 	})

@@ -208,8 +208,14 @@ func (w *Words) SignInFailedWith(s State, service, why string, retry Action) Not
 }
 
 // CopiedNow tells that a token is in the clipboard, and for how long.
-func (w *Words) CopiedNow() Notice {
-	return Notice{Bubble: "clipboard", Low: true, Title: w.Copied, Body: w.CopiedBody}
+func (w *Words) CopiedNow(s State, a Action) Notice {
+	name := s.service(a.Service).Name
+	for _, p := range s.Profiles {
+		if p.Ref == a.Ref {
+			name += ", " + Name(p)
+		}
+	}
+	return Notice{Bubble: "clipboard", Low: true, Title: w.Copied, Body: fmt.Sprintf(w.CopiedBody, name)}
 }
 
 // FailedWith tells that what a person asked for did not work, and why.

@@ -84,7 +84,7 @@ var english = Words{
 	Renewed: "%s was renewed", RenewedBody: "The login of %s, for %s.",
 	AlreadyRunning: "Keytray is running already", AlreadyRunningBody: "Look for the key in the panel.",
 	RunsAsRoot: "Keytray runs as root", RunsAsRootBody: "It keeps root's logins then, not yours. Start it as yourself.",
-	Copied: "Access token copied", CopiedBody: "It is cleared from the clipboard after 30 seconds.",
+	Copied: "Access token copied", CopiedBody: "The one of %s. It is cleared from the clipboard after 30 seconds.",
 	ActionFailed: "That did not work",
 	ButtonSignIn: "Sign in", ButtonOpen: "Open", ButtonWait: "Later",
 
@@ -125,7 +125,7 @@ var japanese = Words{
 	Renewed: "%s を更新しました", RenewedBody: "%s のログイン、残り%s",
 	AlreadyRunning: "Keytray はすでに起動しています", AlreadyRunningBody: "パネルの鍵のアイコンをご覧ください。",
 	RunsAsRoot: "Keytray が root で動作しています", RunsAsRootBody: "あなたではなく root のログインを管理します。ご自身のユーザーで起動してください。",
-	Copied: "アクセストークンをコピーしました", CopiedBody: "30秒後にクリップボードから消去されます。",
+	Copied: "アクセストークンをコピーしました", CopiedBody: "%s のトークンです。30秒後にクリップボードから消去されます。",
 	ActionFailed: "操作に失敗しました",
 	ButtonSignIn: "サインイン", ButtonOpen: "開く", ButtonWait: "後で",
 
