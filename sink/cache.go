@@ -53,7 +53,7 @@ type session struct {
 // readCache reads an agent's cache, empty if there is none. Damage is no error
 // in a file that only we write.
 func (s *Store) readCache(agent string) (cache, error) {
-	if !s.shared() {
+	if !s.Shared() {
 		path := filepath.Join(s.agentDir(agent), "auth.json")
 		c, err := s.readCacheAt(path)
 		if !errors.Is(err, errForeignCache) {
@@ -83,8 +83,8 @@ func (s *Store) readCacheAt(path string) (cache, error) {
 	return cache{path, o}, nil
 }
 
-// shared reports whether the root is also OpenClaw's.
-func (s *Store) shared() bool {
+// Shared reports whether the root is also OpenClaw's.
+func (s *Store) Shared() bool {
 	return s.OpenClaw || openClawName(s.dir) || openClawName(resolved(s.dir)) ||
 		fileExists(filepath.Join(s.dir, "openclaw.json")) || usesSQLite(s.dir)
 }

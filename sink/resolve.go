@@ -117,7 +117,7 @@ func (s *Store) learnt(agent string, m mirror, pins bool) learnt {
 	var stateErr, configErr, cacheErr error
 	l.mirror.state, stateErr = s.readState(agent)
 	l.config, configErr = s.config()
-	if pins || !s.shared() {
+	if pins || !s.Shared() {
 		l.cache, cacheErr = s.readCache(agent)
 	}
 	l.usage = usage(m.top, l.mirror.state, l.cache.object)

@@ -19,7 +19,7 @@ func (s *Store) Report(ctx context.Context, ref Ref, failure route.Failure, mode
 		return route.Usage{}, err
 	}
 	r := report{p: p, failure: failure, model: route.ModelOf(model, p.Provider), s: s}
-	if s.shared() {
+	if s.Shared() {
 		err = s.editMirror(ctx, p.at.place, ref.Agent, r.inMirror)
 	} else {
 		err = s.editCache(ctx, ref.Agent, r.inCache)

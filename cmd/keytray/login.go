@@ -106,6 +106,9 @@ func (a *app) signIn(ctx context.Context, k *keeper.Keeper, s signIn) (sink.Prof
 		who = p.Account.ID
 	}
 	fmt.Fprintf(a.sys.stderr, "signed in to %s as %s\n", p.Provider, plain.Text(who))
+	if a.startles(k) {
+		fmt.Fprintf(a.sys.stderr, "keytray: %s\nkeytray: hint: keytray openclaw connect\n", startled)
+	}
 	return p, nil
 }
 

@@ -484,6 +484,9 @@ func (v *visit) lookAtConnected() []finding {
 		return []finding{broken(err)}
 	}
 	if len(links) == 0 {
+		if a.startles(v.k) {
+			return []finding{warning("keytray openclaw connect", startled)}
+		}
 		return nil
 	}
 	wrong, err := a.resolverWrong()
@@ -503,6 +506,26 @@ func (v *visit) lookAtConnected() []finding {
 		return []finding{broken(err)}
 	}
 	return []finding{mended("%s is this version now", openclaw.Resolver(data))}
+}
+
+// startled is what becomes of an OpenClaw that finds our references and does not
+// know whom to ask.
+const startled = "OpenClaw reads this profile file too, and its gateway will not start before it knows Keytray"
+
+// startles reports whether an OpenClaw finds our references in its folder and was
+// not told of Keytray.
+func (a *app) startles(k *keeper.Keeper) bool {
+	if links, err := a.world.Links(k.Store.Dir()); err != nil || len(links) > 0 || !k.Store.Shared() {
+		return false
+	}
+	for _, agent := range k.Store.Agents() {
+		for _, err := range k.Store.Profiles(agent) {
+			if err == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // warnOfLinks says that OpenClaw still asks for a login that has gone.
