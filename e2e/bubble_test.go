@@ -130,19 +130,38 @@ func (d *desktop) notifications(daemon string) {
 // bus ends.
 func (d *desktop) eavesdrop() {
 	d.t.Helper()
-	if d.spy != nil {
-		d.spy.Close()
+	if d.deaf != nil {
+		d.deaf()
 	}
-	d.spy = d.connect()
-	messages := make(chan *dbus.Message, 1000)
-	rules := []string{"interface='" + notificationsName + "'", "type='method_return'"}
-	if err := d.spy.BusObject().Call("org.freedesktop.DBus.Monitoring.BecomeMonitor", 0, rules, uint32(0)).Err; err != nil {
+	spy, err := dbus.Connect(d.bus.Address())
+	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.spy.Eavesdrop(messages)
-	go func() { // ends when the connection is closed
-		for m := range messages {
-			d.take(m)
+	messages, ended := make(chan *dbus.Message, 1000), make(chan struct{})
+	// A message that comes after Close would be sent to a closed channel: godbus
+	// is told first that nobody listens.
+	d.deaf = sync.OnceFunc(func() {
+		spy.Eavesdrop(nil)
+		spy.Close()
+		close(ended)
+	})
+	d.t.Cleanup(d.deaf)
+	rules := []string{"interface='" + notificationsName + "'", "type='method_return'"}
+	if err := spy.BusObject().Call("org.freedesktop.DBus.Monitoring.BecomeMonitor", 0, rules, uint32(0)).Err; err != nil {
+		d.t.Fatal(err)
+	}
+	spy.Eavesdrop(messages)
+	go func() { // ends with the bus, or when nobody wants to know any more
+		for {
+			select {
+			case m, ok := <-messages:
+				if !ok {
+					return
+				}
+				d.take(m)
+			case <-ended:
+				return
+			}
 		}
 	}()
 }

@@ -31,9 +31,9 @@ type desktop struct {
 	shell    *session.Program // the panel
 	iconSeen time.Time        // when the panel first showed it
 	notifier *session.Program
-	daemon   string     // the notifier's name
-	older    int        // how many bubbles others have shown before it
-	spy      *dbus.Conn // fills the bubbleLog
+	daemon   string // the notifier's name
+	older    int    // how many bubbles others have shown before it
+	deaf     func() // ends what fills the bubbleLog
 }
 
 // newDesktop gives the rig a screen.
