@@ -69,7 +69,7 @@ func (k *Keeper) Import(ctx context.Context, agent string, f Found) (sink.Profil
 	if f.Why != nil {
 		return sink.Profile{}, f.Why
 	}
-	if err := k.Store.Probe(ctx); err != nil {
+	if err := k.Store.Ready(ctx); err != nil {
 		return sink.Profile{}, err
 	}
 	ref := sink.Ref{Agent: agent, ID: f.ID}

@@ -48,7 +48,7 @@ func (k *Keeper) Login(ctx context.Context, r LoginRequest) (sink.Profile, error
 	if r.ProfileID != "" && k.Store.Foreign(sink.Ref{Agent: r.Agent, ID: r.ProfileID}) {
 		return sink.Profile{}, fmt.Errorf("%s: %w by another program's login", r.ProfileID, ErrTaken)
 	}
-	if err := k.Store.Probe(ctx); err != nil {
+	if err := k.Store.Ready(ctx); err != nil {
 		return sink.Profile{}, err
 	}
 	r.since = k.Store.Epochs(r.Agent)

@@ -72,7 +72,7 @@ func (k *Keeper) Add(ctx context.Context, r AddRequest) (sink.Profile, error) {
 	if k.Store.Foreign(r.Ref) {
 		return sink.Profile{}, fmt.Errorf("%s: %w by another program's login", r.Ref.ID, ErrTaken)
 	}
-	if err := k.Store.Probe(ctx); err != nil {
+	if err := k.Store.Ready(ctx); err != nil {
 		return sink.Profile{}, err
 	}
 	var refused error

@@ -86,7 +86,7 @@ func (s *Store) readCacheAt(path string) (cache, error) {
 // Shared reports whether the root is also OpenClaw's.
 func (s *Store) Shared() bool {
 	return s.OpenClaw || openClawName(s.dir) || openClawName(resolved(s.dir)) ||
-		fileExists(filepath.Join(s.dir, "openclaw.json")) || usesSQLite(s.dir)
+		fileExists(filepath.Join(s.dir, "openclaw.json")) || usesSQLite(s.dir, s.AgentDirs)
 }
 
 func openClawName(dir string) bool { return strings.HasPrefix(filepath.Base(dir), ".openclaw") }

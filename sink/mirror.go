@@ -284,7 +284,8 @@ func (m *mirror) whole() object {
 }
 
 // editMirror changes an agent's file under its lock. Nothing is written when f
-// changes nothing; a file that cannot be understood is left as it is.
+// changes nothing, or where the root has become one that may not be written; a
+// file that cannot be understood is left as it is.
 func (s *Store) editMirror(ctx context.Context, place, agent string, f func(*mirror) error) error {
 	path := s.mirrorPath(agent)
 	fail := func(err error) error {
@@ -311,12 +312,20 @@ func (s *Store) editMirror(ctx context.Context, place, agent string, f func(*mir
 	if err := f(&m); err != nil {
 		return fail(err)
 	}
-	if !m.state.equal(before.state) {
+	stateChanged := !m.state.equal(before.state)
+	changed := missing || !m.top.equal(before.top) || !m.profiles.equal(before.profiles)
+	if !stateChanged && !changed {
+		return nil
+	}
+	if err := s.CheckRoot(); err != nil {
+		return fail(err)
+	}
+	if stateChanged {
 		if err := s.writeObject(s.statePath(agent), m.state); err != nil {
 			return err
 		}
 	}
-	if !missing && m.top.equal(before.top) && m.profiles.equal(before.profiles) {
+	if !changed {
 		return nil
 	}
 	return s.writeObject(path, m.whole())

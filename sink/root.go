@@ -2,6 +2,8 @@ package sink
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -77,7 +79,7 @@ func FindRoot(p Places) Root {
 	if p.OpenClaw.OAuthDir != "" {
 		r.OAuthDir = absolute(p.OpenClaw.OAuthDir, p.clawHome())
 	}
-	if usesSQLite(claw) || r.usesSQLiteElsewhere() || afterJSON(c.Version) {
+	if usesSQLite(claw, r.AgentDirs) || afterJSON(c.Version) {
 		own.Passed, own.Notice = &r, r.passed(own.Dir)
 		return own
 	}
@@ -127,15 +129,6 @@ func (p Places) agentDirs(claw string, c route.Config) map[string]string {
 	return dirs
 }
 
-func (r Root) usesSQLiteElsewhere() bool {
-	for _, dir := range r.AgentDirs {
-		if fileExists(filepath.Join(dir, agentDatabase)) {
-			return true
-		}
-	}
-	return false
-}
-
 // clawProfile is a name that OpenClaw takes for a profile.
 var clawProfile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
@@ -171,11 +164,29 @@ func afterJSON(version string) bool {
 
 var clawVersion = regexp.MustCompile(`^(\d{4})\.(\d{1,4})\.(\d{1,4})(?:\D|$)`)
 
+// ErrDatabase means that a root is that of an OpenClaw which keeps its logins in a
+// database. Our files would keep it from starting, so none is written.
+var ErrDatabase = errors.New("the OpenClaw there keeps its logins in a database and would not start beside Keytray's files")
+
+// CheckRoot reports whether our files may be written into the root; ErrDatabase if
+// not. An OpenClaw can be updated at any moment, so it looks anew each time.
+func (s *Store) CheckRoot() error {
+	if usesSQLite(s.dir, s.AgentDirs) {
+		return fmt.Errorf("%s: %w", s.dir, ErrDatabase)
+	}
+	return nil
+}
+
 // usesSQLite reports whether dir is the state of an OpenClaw that has left the
-// JSON files behind.
-func usesSQLite(dir string) bool {
+// JSON files behind; elsewhere are folders of its agents that are not within dir.
+func usesSQLite(dir string, elsewhere map[string]string) bool {
 	if fileExists(filepath.Join(dir, "state", "openclaw.sqlite")) {
 		return true
+	}
+	for _, agent := range elsewhere {
+		if fileExists(filepath.Join(agent, agentDatabase)) {
+			return true
+		}
 	}
 	agents, err := os.ReadDir(filepath.Join(dir, "agents"))
 	if err != nil {

@@ -1,6 +1,7 @@
 package sink_test
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keytray/keytray/route"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -143,5 +145,80 @@ func TestAgentDirsOfOpenClawsConfig(t *testing.T) {
 	config(`{agents: {list: "nonsense"`)
 	if got := find(sink.OpenClaw{}); got.Dir != claw || len(got.AgentDirs) > 0 {
 		t.Errorf("a config that cannot be read: root %+v", got)
+	}
+}
+
+// TestAnUpdateOfOpenClawIsNoticed: it can happen while a process of ours runs, and
+// then no file of ours may come to be in its folder any more.
+func TestAnUpdateOfOpenClawIsNoticed(t *testing.T) {
+	for _, database := range []string{"state/openclaw.sqlite", "agents/work/agent/openclaw-agent.sqlite", "../elsewhere/openclaw-agent.sqlite"} {
+		w := newWorld(t)
+		w.login(credential("1", time.Hour))
+		s := w.open()
+		s.AgentDirs = map[string]string{"other": filepath.Join(filepath.Dir(w.dir), "elsewhere")}
+		p, err := s.Profile(alice)
+		must(t, err)
+		update := func() {
+			path := filepath.Join(w.dir, filepath.FromSlash(database))
+			must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+			must(t, os.WriteFile(path, nil, 0o600))
+			must(t, os.Remove(w.mirror()))
+		}
+		err = s.Update(t.Context(), alice, func(tx *sink.Tx) error {
+			must(t, tx.Sending())
+			update()
+			return tx.Received(credential("2", time.Hour))
+		})
+		if m := (*sink.MirrorError)(nil); !errors.As(err, &m) || !errors.Is(err, sink.ErrDatabase) {
+			t.Errorf("%s: a renewal meanwhile: %v, want a MirrorError that is ErrDatabase", database, err)
+		}
+		for what, err := range map[string]error{
+			"restoring":          s.Restore(t.Context(), alice),
+			"removing":           s.Remove(t.Context(), alice, nil),
+			"before a sign-in":   s.Ready(t.Context()),
+			"looking":            s.CheckRoot(),
+			"spending its token": s.Update(t.Context(), alice, func(*sink.Tx) error { t.Error("a renewal went on"); return nil }),
+		} {
+			if !errors.Is(err, sink.ErrDatabase) {
+				t.Errorf("%s: %s: %v, want ErrDatabase", database, what, err)
+			}
+		}
+		must(t, s.Pin(t.Context(), p, "talk"))
+		if left, _ := filepath.Glob(filepath.Join(w.dir, "agents", "*", "agent", "*.json")); len(left) > 0 {
+			t.Errorf("%s: written all the same: %v", database, left)
+		}
+		if database == "../elsewhere/openclaw-agent.sqlite" {
+			continue
+		}
+		if _, err := w.openNew().MoveFrom(t.Context(), s); err != nil {
+			t.Errorf("%s: moving: %v", database, err)
+		}
+		w.dir = w.newDir()
+		if c, ok := w.current(); !ok || c.Refresh.Reveal() != "refresh-2" {
+			t.Errorf("%s: the renewed login is lost: %v", database, ok)
+		}
+	}
+}
+
+// TestAnUpdateOfOpenClawKeepsOrderAndUsage: neither is written behind its back.
+func TestAnUpdateOfOpenClawKeepsOrderAndUsage(t *testing.T) {
+	w := newWorld(t)
+	w.login(credential("1", time.Hour))
+	must(t, os.WriteFile(filepath.Join(filepath.Dir(w.mirror()), "auth-state.json"), []byte(`{}`), 0o600))
+	must(t, os.MkdirAll(filepath.Join(w.dir, "state"), 0o700))
+	must(t, os.WriteFile(filepath.Join(w.dir, "state", "openclaw.sqlite"), nil, 0o600))
+	before := w.files()
+	s := w.open()
+	_, reportErr := s.Report(t.Context(), alice, route.RateLimit, "")
+	for what, err := range map[string]error{
+		"order":  s.SetOrder(t.Context(), "main", "acme", alice.ID),
+		"report": reportErr,
+	} {
+		if !errors.Is(err, sink.ErrDatabase) {
+			t.Errorf("%s: %v, want ErrDatabase", what, err)
+		}
+	}
+	if after := w.files(); !maps.Equal(after, before) {
+		t.Errorf("files changed: %v", after)
 	}
 }

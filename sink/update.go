@@ -72,7 +72,8 @@ type Tx struct {
 // anything else in it. Its error is returned after the answer has been saved.
 // From Sending on ctx is not obeyed any more.
 //
-// Update waits for the lock at most 100 s and then returns ErrBusy. An error
+// Update waits for the lock at most 100 s and then returns ErrBusy. In a root that
+// may not be written it does nothing but return ErrDatabase. An error
 // that is a *MirrorError means that the login was saved and only its metadata
 // file was not; ErrNotSaved that it waits in its journal.
 func (s *Store) Update(ctx context.Context, ref Ref, f func(*Tx) error) error {
@@ -100,6 +101,9 @@ func (s *Store) UpdateUnless(ctx context.Context, ref Ref, served func() bool, f
 // begin finds the profile's place, takes its lock and writes who holds it.
 func (s *Store) begin(ctx context.Context, ref Ref, served func() bool) (*Tx, func(), error) {
 	if err := CheckAgent(ref.Agent); err != nil {
+		return nil, nil, err
+	}
+	if err := s.CheckRoot(); err != nil {
 		return nil, nil, err
 	}
 	at, err := s.locate(ctx, ref)

@@ -24,6 +24,9 @@ func lookAtFolder(_ context.Context, v *visit) []finding {
 	if r := cmp.Or(v.root.Passed, &v.root); r.Version != "" {
 		found = append(found, fine("OpenClaw %s wrote the configuration of %s last", r.Version, r.Dir))
 	}
+	if err := v.k.Store.CheckRoot(); err != nil {
+		found = append(found, broken(err))
+	}
 	if v.root.Notice != "" {
 		found = append(found, warning("", "%s", v.root.Notice))
 	}

@@ -94,7 +94,7 @@ func (a *app) signIn(ctx context.Context, k *keeper.Keeper, s signIn) (sink.Prof
 			fmt.Fprintf(a.sys.stderr, "\nkeytray: %s; still waiting\n", err)
 		},
 	}
-	if err := a.unlocking(ctx, func() error { return k.Store.Probe(ctx) }); err != nil {
+	if err := a.unlocking(ctx, func() error { return k.Store.Ready(ctx) }); err != nil {
 		return sink.Profile{}, err
 	}
 	p, err := k.Login(ctx, r)

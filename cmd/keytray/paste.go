@@ -117,7 +117,7 @@ func (a *app) paste(ctx context.Context, p paste, life time.Duration) error {
 
 // keep asks for a secret, keeps it and says for how long it will do.
 func (a *app) keep(ctx context.Context, k *keeper.Keeper, p paste, life time.Duration) (sink.Profile, error) {
-	if err := a.unlocking(ctx, func() error { return k.Store.Probe(ctx) }); err != nil {
+	if err := a.unlocking(ctx, func() error { return k.Store.Ready(ctx) }); err != nil {
 		return sink.Profile{}, err
 	}
 	r := keeper.AddRequest{Ref: sink.Ref{Agent: a.agent, ID: p.profileID}, Provider: p.provider, Kind: p.kind}

@@ -79,6 +79,7 @@ func Explain(err error) (code int, hint string) {
 		{sink.ErrForeignHost, ExitFailed, "if the other machine does not use it any more: `keytray doctor --fix`"},
 		{sink.ErrAbandoned, ExitFailed, "sign in again: `keytray login PROVIDER`"},
 		{keeper.ErrSignedOut, ExitFailed, "sign in again if you want it back"},
+		{sink.ErrDatabase, ExitFailed, "`keytray doctor --fix`, without --state-dir and KEYTRAY_STATE_DIR, moves the logins to Keytray's own folder; none is lost"},
 		{sink.ErrMirrorMissing, ExitLogin, "`keytray doctor --fix` restores the file from the keychain; without a login: `keytray login PROVIDER`"},
 		{sink.ErrUnknownProfile, ExitLogin, "see `keytray status`, or sign in with `keytray login PROVIDER`"},
 		{sink.ErrAmbiguous, ExitUsage, "name one of them"},
