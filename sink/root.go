@@ -19,7 +19,7 @@ import (
 type Root struct {
 	// Dir is absolute.
 	Dir string
-	// OpenClaw says that it was found as OpenClaw's.
+	// OpenClaw says that it is OpenClaw's.
 	OpenClaw bool
 	// AgentDirs are the folders of those agents whose files are elsewhere than
 	// within Dir.
@@ -62,11 +62,12 @@ type OpenClaw struct {
 // logins in SQLite, and from 2026.8.1 on refuses to start when it finds our
 // JSON files. A root that has its databases, or a configuration that such a
 // version wrote, is passed over with a notice. Only files are looked at; nothing
-// is run.
+// is run. What the person named is used as it is, though [Store.CheckRoot] refuses
+// to write into one that has a database.
 func FindRoot(p Places) Root {
 	for _, dir := range []string{p.Flag, p.Keytray} {
 		if dir != "" {
-			return Root{Dir: absolute(dir, p.Home)}
+			return p.named(absolute(dir, p.Home))
 		}
 	}
 	own := Root{Dir: filepath.Join(p.State, "keytray")}
@@ -74,14 +75,34 @@ func FindRoot(p Places) Root {
 	if claw == "" {
 		return own
 	}
-	c, _ := readConfig(claw) // one that cannot be read says nothing, and is told of where an order is asked for
-	r := Root{Dir: claw, OpenClaw: true, Version: c.Version, AgentDirs: p.agentDirs(claw, c)}
-	if p.OpenClaw.OAuthDir != "" {
-		r.OAuthDir = absolute(p.OpenClaw.OAuthDir, p.clawHome())
-	}
-	if usesSQLite(claw, r.AgentDirs) || afterJSON(c.Version) {
+	r := p.clawRoot(claw)
+	if usesSQLite(claw, r.AgentDirs) || afterJSON(r.Version) {
 		own.Passed, own.Notice = &r, r.passed(own.Dir)
 		return own
+	}
+	return r
+}
+
+// named is a root that the person named, which passes no gate. OpenClaw's is known
+// as such all the same: the files of its agents may be elsewhere.
+func (p Places) named(dir string) Root {
+	claw := p.OpenClawDir()
+	if claw != "" && SameFolder(dir, claw) {
+		return p.clawRoot(dir)
+	}
+	if !fileExists(filepath.Join(dir, "openclaw.json")) {
+		return Root{Dir: dir}
+	}
+	p.OpenClaw.AgentDir, p.OpenClaw.OAuthDir = "", "" // they are of the other one
+	return p.clawRoot(dir)
+}
+
+// clawRoot is OpenClaw's state folder dir as a root.
+func (p Places) clawRoot(dir string) Root {
+	c, _ := readConfig(dir) // one that cannot be read says nothing, and is told of where an order is asked for
+	r := Root{Dir: dir, OpenClaw: true, Version: c.Version, AgentDirs: p.agentDirs(dir, c)}
+	if p.OpenClaw.OAuthDir != "" {
+		r.OAuthDir = absolute(p.OpenClaw.OAuthDir, p.clawHome())
 	}
 	return r
 }

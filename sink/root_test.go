@@ -222,3 +222,37 @@ func TestAnUpdateOfOpenClawKeepsOrderAndUsage(t *testing.T) {
 		t.Errorf("files changed: %v", after)
 	}
 }
+
+// TestANamedRootMayBeOpenClaws: as the resolver's always is.
+func TestANamedRootMayBeOpenClaws(t *testing.T) {
+	home := t.TempDir()
+	at := func(name string) string { return filepath.Join(home, name) }
+	for _, dir := range []string{"claw", ".openclaw", "mine"} {
+		must(t, os.MkdirAll(at(dir), 0o700))
+	}
+	must(t, os.MkdirAll(filepath.Join(at(".openclaw"), "state"), 0o700))
+	must(t, os.WriteFile(filepath.Join(at(".openclaw"), "state", "openclaw.sqlite"), nil, 0o600))
+	config := []byte(`{agents: {list: [{id: 'work', agentDir: '~/work'}]}, meta: {lastTouchedVersion: '2026.9.1'}}`)
+	must(t, os.WriteFile(filepath.Join(at("claw"), "openclaw.json"), config, 0o600))
+	must(t, os.Symlink(at(".openclaw"), at("link")))
+	for _, c := range []struct {
+		dir   string
+		claw  bool
+		dirs  map[string]string
+		oauth string
+	}{
+		{"mine", false, nil, ""},
+		{"claw", true, map[string]string{"work": at("work")}, ""}, // the variables are of another one
+		{".openclaw", true, map[string]string{"main": at("main")}, at("oauth")},
+		{"link", true, map[string]string{"main": at("main")}, at("oauth")},
+	} {
+		variables := sink.OpenClaw{AgentDir: "~/main", OAuthDir: "~/oauth"}
+		for _, p := range []sink.Places{{Flag: at(c.dir)}, {Keytray: "~/" + c.dir}} {
+			p.Home, p.State, p.OpenClaw = home, at("state"), variables
+			got := sink.FindRoot(p)
+			if got.Dir != at(c.dir) || got.OpenClaw != c.claw || !maps.Equal(got.AgentDirs, c.dirs) || got.OAuthDir != c.oauth || got.Notice != "" {
+				t.Errorf("%s: root %+v, want OpenClaw's: %v, with %v and %q", c.dir, got, c.claw, c.dirs, c.oauth)
+			}
+		}
+	}
+}

@@ -22,10 +22,12 @@ const Alias = "keytray"
 const resolveTime = 15 * time.Second
 
 // passEnv is what the resolver may see of OpenClaw's environment: where the
-// keychain and the person's files are. It works with none of it.
+// keychain, the person's files and those of OpenClaw's agents are. It works with
+// none of it, unless an agent's files are where a variable says.
 var passEnv = []string{
 	"HOME", "USER", "PATH", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "XDG_STATE_HOME",
 	"DISPLAY", "WAYLAND_DISPLAY", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "SYSTEMROOT",
+	"OPENCLAW_STATE_DIR", "OPENCLAW_HOME", "OPENCLAW_PROFILE", "OPENCLAW_AGENT_DIR",
 }
 
 // secretProvider is an entry of OpenClaw's secrets.providers. It has no other
