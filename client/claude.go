@@ -15,8 +15,8 @@ type claudeForm struct{}
 // claudeStale is when Claude Code takes a lock for left behind.
 const claudeStale = time.Minute
 
-func (claudeForm) locks(path string, _ Login) []lock {
-	dir := filepath.Dir(path)
+func (claudeForm) locks(s Source, _ Login) []lock {
+	dir := filepath.Dir(s.Path)
 	return []lock{
 		newFolderLock(filepath.Join(dir, ".oauth_refresh.lock"), claudeStale),
 		newFolderLock(dir+".lock", claudeStale),

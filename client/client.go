@@ -16,6 +16,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,6 +118,8 @@ type Source struct {
 	// Bare leaves not even the access token behind, as in a file that is
 	// Keytray's own.
 	Bare bool
+
+	state string // OpenClaw's state folder, in which it has locks; empty if Path is in it
 }
 
 // Origin names a login of the file.
@@ -134,7 +137,7 @@ type form interface {
 	// strip returns top without l's secret; nil if the file is to go.
 	strip(top object, l Login, bare bool) object
 	// locks are what the owner takes when it renews or writes l, in its order.
-	locks(path string, l Login) []lock
+	locks(s Source, l Login) []lock
 }
 
 func (s Source) form() (form, error) {
@@ -153,21 +156,19 @@ func (s Source) form() (form, error) {
 type Places struct {
 	// Home is the person's home folder, Agent the OpenClaw agent that is meant.
 	Home, Agent string
-	// OpenClaw, if not empty, is the state folder that the person named.
-	OpenClaw string
-	Getenv   func(string) string
+	// OpenClaw is that program's state folder, AgentDir that of the agent's files
+	// and Credentials that of its oldest versions. Empty ones are in the usual place.
+	OpenClaw, AgentDir, Credentials string
+
+	Getenv func(string) string
 }
 
 // dir is what a variable says, else a folder of the home folder.
 func (p Places) dir(variable string, below ...string) string {
-	return p.dirOr(variable, filepath.Join(append([]string{p.Home}, below...)...))
-}
-
-func (p Places) dirOr(variable, otherwise string) string {
 	if d := p.Getenv(variable); filepath.IsAbs(d) {
 		return filepath.Clean(d)
 	}
-	return otherwise
+	return filepath.Join(append([]string{p.Home}, below...)...)
 }
 
 // Find returns the files of a program that are there. It is a [*RefusedError] for
@@ -188,10 +189,11 @@ func Find(program string, p Places) ([]Source, error) {
 		if dir == "" {
 			dir = p.dir("OPENCLAW_STATE_DIR", ".openclaw")
 		}
-		if hasDatabase(dir, p.Agent) {
+		agentDir := cmp.Or(p.AgentDir, filepath.Join(dir, "agents", p.Agent, "agent"))
+		if hasDatabase(dir, agentDir) {
 			return nil, &RefusedError{openclaw, "it keeps them in a database, which Keytray does not touch", "sign in anew with `keytray login PROVIDER`"}
 		}
-		all = openclawSources(dir, p.dirOr("OPENCLAW_OAUTH_DIR", filepath.Join(dir, "credentials")), p.Agent)
+		all = openclawSources(dir, agentDir, cmp.Or(p.Credentials, filepath.Join(dir, "credentials")))
 	case pi:
 		all = []Source{{Program: pi, Path: filepath.Join(p.dir("PI_CODING_AGENT_DIR", ".pi", "agent"), "auth.json")}}
 	case opencode:
@@ -281,7 +283,7 @@ func (s Source) Hold(ctx context.Context, name string) (*Held, error) {
 	h := &Held{source: s}
 	ctx, cancel := context.WithTimeoutCause(ctx, ownerWait, ErrBusy)
 	defer cancel()
-	for _, l := range f.locks(s.Path, before) {
+	for _, l := range f.locks(s, before) {
 		if err := h.lock(ctx, l); err != nil {
 			h.Close()
 			return nil, err

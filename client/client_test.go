@@ -440,7 +440,7 @@ func TestFind(t *testing.T) {
 	if _, err := client.Find("emacs", p); !errors.Is(err, client.ErrUnknownProgram) {
 		t.Errorf("emacs: %v, want ErrUnknownProgram", err)
 	}
-	if _, ok := client.Legacy(dir, filepath.Join(dir, "credentials"), "main"); ok {
+	if _, ok := client.Legacy(dir, dir, filepath.Join(dir, "credentials")); ok {
 		t.Error("a legacy file was found where there is a database")
 	}
 }

@@ -21,9 +21,9 @@ const (
 	codexKeys     = "openai"
 )
 
-func (codexForm) locks(path string, _ Login) []lock {
-	dir := filepath.Dir(path)
-	return []lock{&fileLock{path: filepath.Join(dir, "auth.lock")}, &fileLock{path: path + ".lock"}}
+func (codexForm) locks(s Source, _ Login) []lock {
+	dir := filepath.Dir(s.Path)
+	return []lock{&fileLock{path: filepath.Join(dir, "auth.lock")}, &fileLock{path: s.Path + ".lock"}}
 }
 
 func (codexForm) logins(top object) ([]Login, error) {

@@ -14,7 +14,7 @@ func (s Source) LockPaths(name string) ([]string, error) {
 		return nil, err
 	}
 	var paths []string
-	for _, k := range f.locks(s.Path, l) {
+	for _, k := range f.locks(s, l) {
 		paths = append(paths, k.String())
 	}
 	return paths, nil

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,27 @@ func TestLocksAreTheOwners(t *testing.T) {
 		if strings.Join(got, " ") != strings.Join(want[o.program], " ") {
 			t.Errorf("%s: locks %q, want %q", o.program, got, want[o.program])
 		}
+	}
+}
+
+// TestOpenClawsLocksOfAnAgentElsewhere: that of a renewal stays in the state folder.
+func TestOpenClawsLocksOfAnAgentElsewhere(t *testing.T) {
+	t.Parallel()
+	h := newHome(t, "openclaw", openclawFile)
+	inside, err := h.src.LockPaths("openai-codex:rig@example.com")
+	must(t, err)
+	p := h.places()
+	p.AgentDir = filepath.Join(h.dir, "elsewhere")
+	must(t, os.Rename(filepath.Dir(h.src.Path), p.AgentDir))
+	found, err := client.Find("openclaw", p)
+	must(t, err)
+	if len(found) != 1 || filepath.Dir(found[0].Path) != p.AgentDir {
+		t.Fatalf("found %v, want the file in %s", found, p.AgentDir)
+	}
+	got, err := found[0].LockPaths("openai-codex:rig@example.com")
+	must(t, err)
+	if want := []string{inside[0], found[0].Path + ".lock"}; !slices.Equal(got, want) {
+		t.Errorf("locks %q, want %q", got, want)
 	}
 }
 

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -22,8 +23,8 @@ type openclawForm struct{}
 // fence begins what OpenClaw puts in place of a token that it is about to renew.
 const fence = "openclaw-oauth-refresh-fence:"
 
-func openclawSources(dir, credentials, agent string) []Source {
-	profiles := Source{Program: openclaw, Path: filepath.Join(dir, "agents", agent, "agent", "auth-profiles.json")}
+func openclawSources(dir, agentDir, credentials string) []Source {
+	profiles := Source{Program: openclaw, Path: filepath.Join(agentDir, "auth-profiles.json"), state: dir}
 	return []Source{profiles, legacySource(credentials)}
 }
 
@@ -36,13 +37,13 @@ func Profiles(path string) Source { return Source{Program: openclaw, Path: path}
 
 // Legacy is the file in which OpenClaw's oldest versions kept all logins of the
 // state folder dir, by its folder for credentials; ok is false if there is none,
-// or if an OpenClaw with a database has the state folder.
-func Legacy(dir, credentials, agent string) (s Source, ok bool) {
+// or if an OpenClaw with a database has the state folder or that of the agent.
+func Legacy(dir, agentDir, credentials string) (s Source, ok bool) {
 	s = legacySource(credentials)
 	if _, err := os.Lstat(s.Path); errors.Is(err, fs.ErrNotExist) {
 		return s, false
 	}
-	return s, !hasDatabase(dir, agent)
+	return s, !hasDatabase(dir, agentDir)
 }
 
 // IsLegacy reports whether nothing renews the logins of this file any more.
@@ -50,10 +51,10 @@ func (s Source) IsLegacy() bool { return s.Program == legacy }
 
 // hasDatabase reports whether an OpenClaw of 2026.6.5 or later has the folder:
 // what its older files still hold are copies of what it owns.
-func hasDatabase(dir, agent string) bool {
+func hasDatabase(dir, agentDir string) bool {
 	for _, path := range []string{
 		filepath.Join(dir, "state", "openclaw.sqlite"),
-		filepath.Join(dir, "agents", agent, "agent", "openclaw-agent.sqlite"),
+		filepath.Join(agentDir, "openclaw-agent.sqlite"),
 	} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			return true
@@ -64,12 +65,12 @@ func hasDatabase(dir, agent string) bool {
 
 // locks are the one of the profile's renewal, under the state folder, and that of
 // the file.
-func (openclawForm) locks(path string, l Login) []lock {
-	state := filepath.Join(filepath.Dir(path), "..", "..", "..") // agents/main/agent/auth-profiles.json
+func (openclawForm) locks(s Source, l Login) []lock {
+	state := cmp.Or(s.state, filepath.Join(filepath.Dir(s.Path), "..", "..", "..")) // agents/main/agent/auth-profiles.json
 	sum := sha256.Sum256([]byte(l.raw + "\x00" + l.Name))
 	return []lock{
 		newSidecarLock(filepath.Join(state, "locks", "oauth-refresh", "sha256-"+hex.EncodeToString(sum[:])+".lock"), 3*time.Minute),
-		newSidecarLock(path+".lock", 30*time.Second),
+		newSidecarLock(s.Path+".lock", 30*time.Second),
 	}
 }
 
@@ -187,7 +188,7 @@ func (openclawForm) strip(top object, l Login, bare bool) object {
 // still in it.
 type legacyForm struct{}
 
-func (legacyForm) locks(string, Login) []lock { return nil }
+func (legacyForm) locks(Source, Login) []lock { return nil }
 
 func (legacyForm) logins(top object) ([]Login, error) {
 	var all []Login

@@ -13,8 +13,8 @@ import (
 // piForm is pi's auth.json: provider to login. pi renews under its lock.
 type piForm struct{}
 
-func (piForm) locks(path string, _ Login) []lock {
-	return []lock{newFolderLock(path+".lock", 30*time.Second)}
+func (piForm) locks(s Source, _ Login) []lock {
+	return []lock{newFolderLock(s.Path+".lock", 30*time.Second)}
 }
 
 func (piForm) logins(top object) ([]Login, error) {
@@ -47,7 +47,7 @@ func (piForm) strip(top object, l Login, _ bool) object {
 // and renews what has expired.
 type opencodeForm struct{}
 
-func (opencodeForm) locks(string, Login) []lock { return nil }
+func (opencodeForm) locks(Source, Login) []lock { return nil }
 
 func (opencodeForm) logins(top object) ([]Login, error) {
 	return byProvider(top, "api")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -301,7 +302,7 @@ func shown(s string) string {
 // ImportLegacy moves what can be moved of the file in which OpenClaw's oldest
 // versions kept their logins, if this root has one. The rest stays there.
 func (k *Keeper) ImportLegacy(ctx context.Context, agent string) (moved []sink.Profile, err error) {
-	s, ok := client.Legacy(k.Store.Dir(), k.Store.Credentials(), agent)
+	s, ok := client.Legacy(k.Store.Dir(), filepath.Dir(k.Store.MirrorPath(agent)), k.Store.Credentials())
 	if !ok {
 		return nil, nil
 	}

@@ -132,10 +132,7 @@ func (s *Store) mirrorPath(agent string) string {
 
 // agentDir is the folder of an agent's files, which need not exist.
 func (s *Store) agentDir(agent string) string {
-	if dir, elsewhere := s.AgentDirs[agent]; elsewhere {
-		return dir
-	}
-	return filepath.Join(s.dir, "agents", agent, "agent")
+	return s.root().AgentDir(agent)
 }
 
 // prepareAgent makes the folder of an agent's files.

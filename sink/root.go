@@ -37,6 +37,17 @@ type Root struct {
 	Notice string
 }
 
+// AgentDir is the folder of an agent's files, which need not exist.
+func (r Root) AgentDir(agent string) string {
+	if dir, elsewhere := r.AgentDirs[agent]; elsewhere {
+		return dir
+	}
+	return filepath.Join(r.Dir, "agents", agent, "agent")
+}
+
+// Credentials is the folder in which OpenClaw's oldest versions kept logins.
+func (r Root) Credentials() string { return cmp.Or(r.OAuthDir, filepath.Join(r.Dir, "credentials")) }
+
 // Places are the folders that a root is chosen from.
 type Places struct {
 	// Flag and Keytray are what the person said, by flag and KEYTRAY_STATE_DIR.
@@ -71,12 +82,11 @@ func FindRoot(p Places) Root {
 		}
 	}
 	own := Root{Dir: filepath.Join(p.State, "keytray")}
-	claw := p.OpenClawDir()
-	if claw == "" {
+	r, ok := p.OpenClawRoot()
+	if !ok {
 		return own
 	}
-	r := p.clawRoot(claw)
-	if usesSQLite(claw, r.AgentDirs) || afterJSON(r.Version) {
+	if usesSQLite(r.Dir, r.AgentDirs) || afterJSON(r.Version) {
 		own.Passed, own.Notice = &r, r.passed(own.Dir)
 		return own
 	}
@@ -86,7 +96,7 @@ func FindRoot(p Places) Root {
 // named is a root that the person named, which passes no gate. OpenClaw's is known
 // as such all the same: the files of its agents may be elsewhere.
 func (p Places) named(dir string) Root {
-	claw := p.OpenClawDir()
+	claw := p.openClawDir()
 	if claw != "" && SameFolder(dir, claw) {
 		return p.clawRoot(dir)
 	}
@@ -110,8 +120,18 @@ func (p Places) clawRoot(dir string) Root {
 // clawHome is what OpenClaw takes for the home folder.
 func (p Places) clawHome() string { return absolute(cmp.Or(p.OpenClaw.Home, p.Home), p.Home) }
 
-// OpenClawDir is that program's state folder, empty if there is none.
-func (p Places) OpenClawDir() string {
+// OpenClawRoot is that program's state folder, whether or not its logins are in a
+// database; ok is false if there is none.
+func (p Places) OpenClawRoot() (r Root, ok bool) {
+	dir := p.openClawDir()
+	if dir == "" {
+		return Root{}, false
+	}
+	return p.clawRoot(dir), true
+}
+
+// openClawDir is empty if there is none.
+func (p Places) openClawDir() string {
 	home := p.clawHome()
 	if p.OpenClaw.StateDir != "" {
 		return absolute(p.OpenClaw.StateDir, home)

@@ -27,7 +27,6 @@
 package sink
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,7 +122,9 @@ func OpenOn(dir, place string, secrets Secrets, m Seams) *Store {
 }
 
 // Credentials is the folder in which OpenClaw's oldest versions kept logins.
-func (s *Store) Credentials() string { return cmp.Or(s.OAuthDir, filepath.Join(s.dir, "credentials")) }
+func (s *Store) Credentials() string { return s.root().Credentials() }
+
+func (s *Store) root() Root { return Root{Dir: s.dir, AgentDirs: s.AgentDirs, OAuthDir: s.OAuthDir} }
 
 // Dir is the state root.
 func (s *Store) Dir() string { return s.dir }

@@ -134,7 +134,7 @@ func lookAtAccounts(_ context.Context, v *visit) []finding {
 // elsewhere finds logins of the same accounts that other programs renew. A file
 // that cannot be read is for import to complain of.
 func (v *visit) elsewhere(logins map[account][]string) (found []finding) {
-	places, err := v.a.programs()
+	places, err := v.a.programs(false)
 	if err != nil {
 		return nil
 	}
@@ -209,25 +209,20 @@ func lookAtPorts(ctx context.Context, v *visit) []finding {
 	return found
 }
 
-// residue are the files of a state folder in which OpenClaw, or a repair of ours,
-// leaves secrets in clear; oldest those of its folder for credentials.
+// residue are the files of an agent in which OpenClaw, or a repair of ours, leaves
+// secrets in clear; oldest those of its folder for credentials.
 var (
-	residue = []string{
-		"agents/*/agent/auth-profiles.json.*bak",
-		"agents/*/agent/auth-profiles.json.migrated-*",
-		"agents/*/agent/auth-profiles.json.damaged-*",
-		"agents/*/agent/auth.json",
-	}
-	oldest = []string{"oauth.json", "github-copilot.token.json"}
+	residue = []string{"auth-profiles.json.*bak", "auth-profiles.json.migrated-*", "auth-profiles.json.damaged-*", "auth.json"}
+	oldest  = []string{"oauth.json", "github-copilot.token.json"}
 )
 
 // lookAtResidue finds secrets in clear. It names files and opens none but those
 // that may be ours.
 func lookAtResidue(_ context.Context, v *visit) []finding {
 	var found []finding
-	left := slices.Concat(leftIn(v.k.Store.Credentials(), oldest), leftIn(v.root.Dir, residue))
+	left := residueOf(v.root)
 	if old := v.root.Passed; old != nil {
-		left = slices.Concat(left, leftIn(v.k.Store.Beside(*old).Credentials(), oldest), leftIn(old.Dir, residue))
+		left = append(left, residueOf(*old)...)
 	}
 	for _, path := range left {
 		found = append(found, warning("`keytray import openclaw` moves what still works; then remove the file", "%s may hold secrets in clear", path))
@@ -241,6 +236,16 @@ func lookAtResidue(_ context.Context, v *visit) []finding {
 		found = append(found, fine("no secret in clear in the known places"))
 	}
 	return found
+}
+
+// residueOf are the files of a state folder that may hold secrets in clear.
+func residueOf(r sink.Root) []string {
+	paths := slices.Concat(leftIn(r.Credentials(), oldest), leftIn(r.AgentDir("*"), residue))
+	for _, dir := range r.AgentDirs {
+		paths = append(paths, leftIn(dir, residue)...)
+	}
+	slices.Sort(paths) // two agents may have one folder
+	return slices.Compact(paths)
 }
 
 // leftIn are the files of dir that match a pattern, have something in them and

@@ -80,12 +80,9 @@ func (a *app) importFrom(ctx context.Context, program string, dryRun bool) error
 
 // look finds all logins of a program; none is an error.
 func (a *app) look(k *keeper.Keeper, program string) ([]keeper.Found, error) {
-	places, err := a.programs()
+	places, err := a.programs(a.world.StateDir != "")
 	if err != nil {
 		return nil, err
-	}
-	if a.world.StateDir != "" {
-		places.OpenClaw = k.Store.Dir()
 	}
 	sources, err := client.Find(program, places)
 	if err != nil {
@@ -109,14 +106,23 @@ func (a *app) look(k *keeper.Keeper, program string) ([]keeper.Found, error) {
 	return all, nil
 }
 
-// programs is where other programs keep their files.
-func (a *app) programs() (client.Places, error) {
+// programs is where other programs keep their files; OpenClaw in the state root if
+// here is set.
+func (a *app) programs(here bool) (client.Places, error) {
 	home, err := a.world.Home()
 	if err != nil {
 		return client.Places{}, err
 	}
-	claw, err := a.world.OpenClawDir()
-	return client.Places{Home: home, Agent: a.agent, OpenClaw: claw, Getenv: a.world.Getenv}, err
+	find := a.world.OpenClaw
+	if here {
+		find = a.world.Root
+	}
+	p := client.Places{Home: home, Agent: a.agent, Getenv: a.world.Getenv}
+	claw, err := find()
+	if claw.Dir != "" {
+		p.OpenClaw, p.AgentDir, p.Credentials = claw.Dir, claw.AgentDir(a.agent), claw.Credentials()
+	}
+	return p, err
 }
 
 // remains reports whether err says why one login stays where it is, so that the

@@ -83,13 +83,15 @@ func (w *World) Root() (sink.Root, error) {
 	return sink.FindRoot(w.places(home)), nil
 }
 
-// OpenClawDir is OpenClaw's state folder, empty if there is none.
-func (w *World) OpenClawDir() (string, error) {
+// OpenClaw is that program's state folder, whatever the state root is; the zero
+// Root if there is none.
+func (w *World) OpenClaw() (sink.Root, error) {
 	home, err := w.Home()
 	if err != nil {
-		return "", err
+		return sink.Root{}, err
 	}
-	return w.places(home).OpenClawDir(), nil
+	r, _ := w.places(home).OpenClawRoot()
+	return r, nil
 }
 
 func (w *World) places(home string) sink.Places {
