@@ -3,6 +3,7 @@ package keeper_test
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/keytray/keytray/oauth/oauthtest"
 	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/sink/sinktest"
 )
 
 // newcomer is a desk whose person has logged in with another program so far.
@@ -336,6 +338,37 @@ func TestAnImportThatCannotBeRenewedAtOnceIsDone(t *testing.T) {
 		t.Errorf("token: %v", err)
 	}
 }
+
+// TestAWorkerEndsAKilledImport: one that died before the keychain had anything of it
+// is known by its journal alone.
+func TestAWorkerEndsAKilledImport(t *testing.T) {
+	n := newNewcomer(t)
+	s := n.openclaw(dict{"demo:default": n.profile(n.grant())})
+	f := n.look(s)
+	n.keychain.SetFault(func(op sinktest.Op) sinktest.Fault {
+		if op.Verb == "set" && strings.Contains(op.Name, ".index.") {
+			panic(errDied)
+		}
+		return sinktest.None
+	})
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = n.keeper().Import(t.Context(), "main", f)
+	}()
+	n.keychain.SetFault(nil)
+	if refs := n.keeper().Store.Importing(); len(refs) != 1 {
+		t.Fatalf("the import left %v, want one that has not ended", refs)
+	}
+	w := keeper.Worker{Keeper: n.keeper(), Explain: plain}
+	if err := w.Serve(t.Context(), strings.NewReader(`{"do":"restore"}`+"\n"), io.Discard); err != nil {
+		t.Error(err)
+	}
+	if refs := n.keeper().Store.Importing(); len(refs) > 0 {
+		t.Errorf("still being imported: %v", refs)
+	}
+}
+
+var errDied = errors.New("died")
 
 func TestLegacyLoginsMove(t *testing.T) {
 	n := newNewcomer(t)

@@ -52,7 +52,8 @@ type Request struct {
 	//	copy     hold an access token in the clipboard for 30 s, or until cancel
 	//	logout   remove the login
 	//	first    put the login before others of its provider
-	//	restore  the entry in the profile file; without a profile all that are missing
+	//	restore  the entry in the profile file; without a profile all that are missing,
+	//	         after the end of imports that were killed
 	//	probe    the keychain
 	//	unlock   it, which asks the person
 	//	terminal open a window with the command that does the same: doctor; with a
@@ -382,7 +383,7 @@ func (j *job) operate(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (
 	case r.Do == "probe":
 		return sink.Profile{}, k.Store.Probe(ctx)
 	case r.Do == "restore" && ref.ID == "":
-		return sink.Profile{}, k.RestoreMissing(ctx)
+		return sink.Profile{}, errors.Join(k.FinishImports(ctx), k.RestoreMissing(ctx))
 	case ref.ID == "":
 		return sink.Profile{}, fmt.Errorf("%w: no profile", ErrBadRequest)
 	}

@@ -177,7 +177,8 @@ func remainder(f keeper.Found) string {
 
 // takeIn is what the first command that needs a credential does before anything
 // else: it ends the imports that did not live to do so, and takes over OpenClaw's
-// oldest file. Only a locked keychain is an error; the rest is said.
+// oldest file. Only a locked keychain is an error; the rest is said. The tray ends
+// such imports as well, but leaves that file to commands: nobody asked for it.
 func (a *app) takeIn(ctx context.Context, k *keeper.Keeper) error {
 	err := k.FinishImports(ctx)
 	if a.agent == sink.DefaultAgent {

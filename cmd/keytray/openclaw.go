@@ -172,8 +172,13 @@ func (a *app) meet(ctx context.Context, path string) (*connection, error) {
 // choose finds the logins that are meant, each with a token that works: OpenClaw
 // takes a reference only if it resolves.
 func (c *connection) choose(ctx context.Context, names []string) error {
-	// OpenClaw may have dropped our part of entries in a file that it writes too.
-	if err := c.app.unlocking(ctx, func() error { return c.k.RestoreMissing(ctx) }); err != nil {
+	err := c.app.unlocking(ctx, func() error {
+		if err := c.app.takeIn(ctx, c.k); err != nil {
+			return err
+		}
+		return c.k.RestoreMissing(ctx) // OpenClaw may have dropped our part of entries in a file that it writes too
+	})
+	if err != nil {
 		return err
 	}
 	if err := c.prune(ctx); err != nil {
