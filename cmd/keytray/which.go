@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,7 +99,8 @@ func isLost(err error) bool {
 }
 
 // restore brings back what the keychain knows of the agent's logins and the
-// profile file does not. It returns lost if that is nothing.
+// profile file does not. It returns lost if that is nothing. An import that was
+// killed stays as it is: whoever needs the credential has ended it before ([app.takeIn]).
 func (a *app) restore(ctx context.Context, k *keeper.Keeper, lost error) error {
 	refs, err := k.Store.Indexed(ctx)
 	if err != nil {
@@ -110,12 +112,16 @@ func (a *app) restore(ctx context.Context, k *keeper.Keeper, lost error) error {
 			there[p.Ref] = true
 		}
 	}
+	importing := k.Store.Importing()
 	restored := false
 	for _, ref := range refs {
 		if ref.Agent != a.agent || there[ref] {
 			continue
 		}
-		err := k.Store.Restore(ctx, ref)
+		err := fmt.Errorf("%s: %w", ref.ID, sink.ErrImporting)
+		if !slices.Contains(importing, ref) {
+			err = k.Store.Restore(ctx, ref)
+		}
 		if errors.Is(err, sink.ErrImporting) { // the others are none the worse for it
 			lost = err
 			continue
