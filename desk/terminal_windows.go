@@ -12,7 +12,7 @@ import (
 
 // harmless are the words that mean the same to every quoting rule of Windows
 // when they stand between double quotes.
-var harmless = regexp.MustCompile(`^[A-Za-z0-9 @:._+=/,~\\-]*[A-Za-z0-9@:._+=/,~-]$`)
+var harmless = regexp.MustCompile(`^[\p{L}\p{N} @:._+=/,~()\\-]*[\p{L}\p{N}@:._+=/,~()-]$`)
 
 // Terminal opens a console window in which argv runs, and does not wait for it.
 // The window stays when argv has ended, until the person closes it. No word of

@@ -210,10 +210,8 @@ func (w *Words) SignInFailedWith(s State, service, why string, retry Action) Not
 // CopiedNow tells that a token is in the clipboard, and for how long.
 func (w *Words) CopiedNow(s State, a Action) Notice {
 	name := s.service(a.Service).Name
-	for _, p := range s.Profiles {
-		if p.Ref == a.Ref {
-			name += ", " + Name(p)
-		}
+	if i := slices.IndexFunc(s.Profiles, func(p sink.Profile) bool { return p.Ref == a.Ref }); i >= 0 {
+		name += ", " + Name(s.Profiles[i])
 	}
 	return Notice{Bubble: "clipboard", Low: true, Title: w.Copied, Body: fmt.Sprintf(w.CopiedBody, name)}
 }
