@@ -152,5 +152,31 @@ func (p *program) awaitBus(ctx context.Context) bool {
 	}
 }
 
+// idle waits until no worker is under way, a sign-in that waits for its person
+// included.
+func (t *tray) idle(ctx context.Context) {
+	for {
+		free := make(chan bool, 1)
+		select {
+		case t.posts <- func() { free <- t.free() }:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case ok := <-free:
+			if ok {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // systemLocale is for systems that keep it elsewhere than in the environment.
 func systemLocale() string { return "" }

@@ -259,32 +259,6 @@ func (t *tray) fly(r keeper.Request, commands <-chan keeper.Command, tell func(k
 	})
 }
 
-// idle waits until no worker is under way, a sign-in that waits for its person
-// included.
-func (t *tray) idle(ctx context.Context) {
-	for {
-		free := make(chan bool, 1)
-		select {
-		case t.posts <- func() { free <- t.free() }:
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case ok := <-free:
-			if ok {
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // met notes what a worker's end says of the keychain.
 func (t *tray) met(err error) {
 	switch f, ok := errors.AsType[*keeper.FailureError](err); {
