@@ -76,6 +76,8 @@ func TestAMirrorThatCannotBeReadIsLeftAlone(t *testing.T) {
 		"twice":           `{"profiles": {}, "profiles": {}}`,
 		"same id twice":   `{"profiles": {"a": {}, "a": {}}}`,
 		"profiles a list": `{"profiles": []}`,
+		"profiles a text": `{"profiles": "x"}`,
+		"above the limit": `{"profiles": {}}` + strings.Repeat(" ", 64<<20),
 		"very deep":       `{"profiles": {"a": ` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
