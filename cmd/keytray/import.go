@@ -180,6 +180,7 @@ func remainder(f keeper.Found) string {
 // oldest file. Only a locked keychain is an error; the rest is said. The tray ends
 // such imports as well, but leaves that file to commands: nobody asked for it.
 func (a *app) takeIn(ctx context.Context, k *keeper.Keeper) error {
+	a.tookIn = true
 	err := k.FinishImports(ctx)
 	if a.agent == sink.DefaultAgent {
 		moved, legacyErr := k.ImportLegacy(ctx, a.agent)

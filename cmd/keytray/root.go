@@ -32,9 +32,10 @@ type system struct {
 
 // app is one run of the command.
 type app struct {
-	sys   system
-	world *setup.World
-	agent string
+	sys    system
+	world  *setup.World
+	agent  string
+	tookIn bool // killed imports were to be ended, see takeIn
 }
 
 func newApp(sys system) *app {

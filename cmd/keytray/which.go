@@ -100,7 +100,8 @@ func isLost(err error) bool {
 
 // restore brings back what the keychain knows of the agent's logins and the
 // profile file does not. It returns lost if that is nothing. An import that was
-// killed stays as it is: whoever needs the credential has ended it before ([app.takeIn]).
+// killed stays as it is for those who do not need the credential: the others have
+// tried to end it before, in [app.takeIn].
 func (a *app) restore(ctx context.Context, k *keeper.Keeper, lost error) error {
 	refs, err := k.Store.Indexed(ctx)
 	if err != nil {
@@ -119,7 +120,7 @@ func (a *app) restore(ctx context.Context, k *keeper.Keeper, lost error) error {
 			continue
 		}
 		err := fmt.Errorf("%s: %w", ref.ID, sink.ErrImporting)
-		if !slices.Contains(importing, ref) {
+		if a.tookIn || !slices.Contains(importing, ref) { // it says why it is not finished
 			err = k.Store.Restore(ctx, ref)
 		}
 		if errors.Is(err, sink.ErrImporting) { // the others are none the worse for it
