@@ -60,6 +60,9 @@ func (s *shell) tell(n view.Notice, shown func(error)) {
 
 // withdraw takes a bubble back, if it is still there.
 func (s *shell) withdraw(bubble string) {
+	if s.closed {
+		return
+	}
 	select {
 	case s.jobs <- job{withdraw: bubble}:
 	default:
