@@ -148,7 +148,7 @@ var layers = []layer{
 	{pkg: "client/openclaw", uses: []string{"plain", "sink"}, why: "what OpenClaw asks and is told, by its own commands; it reads no login"},
 	{pkg: "notify", uses: []string{"plain"}, why: "says what it is told to"},
 	{pkg: "client", uses: []string{"secret", "sink"}, why: "files of other programs, read and written as sink does its own; no protocol, no keychain"},
-	{pkg: "export", uses: []string{"secret"}, why: "formats: bytes in, text out"},
+	{pkg: "export", uses: []string{"provider", "secret"}, why: "formats, and whose tools may have a token: bytes in, text out"},
 	{
 		pkg:  "cmd/tray",
 		uses: []string{"cmd/setup", "cmd/tray/autostart", "cmd/tray/icon", "cmd/tray/view", "keeper", "notify", "plain", "provider", "sink"},
@@ -157,7 +157,7 @@ var layers = []layer{
 	{pkg: "cmd/tray/view", uses: []string{"cmd/tray/icon", "keeper", "plain", "sink"}, why: "what a person is shown, as data"},
 	{
 		pkg:  "cmd/setup",
-		uses: []string{"client", "client/openclaw", "desk", "keeper", "keychain", "oauth", "plain", "provider", "route", "sink"},
+		uses: []string{"client", "client/openclaw", "desk", "export", "keeper", "keychain", "oauth", "plain", "provider", "route", "sink"},
 		why:  "the wiring that both programs share",
 	},
 	{

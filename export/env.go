@@ -1,18 +1,62 @@
 package export
 
 import (
-	"io"
+	"cmp"
 	"strings"
+
+	"github.com/keytray/keytray/provider"
+	"github.com/keytray/keytray/secret"
 )
 
-// Env is a line for a POSIX shell's eval. The variable's name is made of the
-// provider's id: openai-codex gives OPENAI_CODEX_TOKEN.
-func Env(w io.Writer, it Item) error {
-	_, err := io.WriteString(w, "export "+Variable(it.Provider)+"="+quote(it.Access.Reveal())+"\n")
-	return err
+// env is the variable in which programs look for a secret of that provider.
+func env(it Item) ([]Var, error) {
+	return []Var{{cmp.Or(catalogued(it), Variable(it.Provider.ID)), it.Access}}, nil
 }
 
-// Variable is the name of the environment variable for a provider's token.
+// lines are those that a POSIX shell evaluates.
+func lines(it Item, vars func(Item) ([]Var, error)) ([]byte, error) {
+	all, err := vars(it)
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	for _, v := range all {
+		b.WriteString("export " + v.Name + "=" + quote(v.Value.Reveal()) + "\n")
+	}
+	return []byte(b.String()), nil
+}
+
+// catalogued is the variable that the catalog names for such a secret, if any.
+func catalogued(it Item) string {
+	p := it.Provider
+	switch {
+	case it.Kind == APIKey:
+		return envOf(p.APIKey)
+	case isSetupToken(p, it.Access): // also one that a browser login brought
+		return p.SetupToken.Env
+	case it.Kind == OAuth && p.OAuth != nil:
+		return p.OAuth.Env
+	case it.Kind == Token:
+		return envOf(p.Token)
+	}
+	return ""
+}
+
+func envOf(s *provider.Static) string {
+	if s == nil {
+		return ""
+	}
+	return s.Env
+}
+
+// isSetupToken tells a provider's own kind of token from any other that was
+// pasted.
+func isSetupToken(p provider.Provider, t secret.Text) bool {
+	return p.SetupToken != nil && strings.HasPrefix(t.Reveal(), p.SetupToken.Prefix)
+}
+
+// Variable is the name of the environment variable for a token of a provider
+// whose entry names none: openai-codex gives OPENAI_CODEX_TOKEN.
 func Variable(provider string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {

@@ -2,36 +2,78 @@ package export_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
+	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/keytray/keytray/export"
+	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/secret"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func item() export.Item {
-	return export.Item{
-		Profile: "acme:alice@example.org", Provider: "acme-2", Access: secret.New("a'b<$(id)>\"\\c"),
-		Expires: time.Date(2026, 11, 23, 4, 5, 6, 0, time.FixedZone("", 3600)),
+// logins are one of each kind, with the characters that a token may have. Their
+// tokens are nobody's.
+func logins() map[string]export.Item {
+	catalog := provider.Builtin()
+	anthropic, _ := catalog.Find("anthropic")
+	openai, _ := catalog.Find("openai")
+	codex, _ := catalog.Find("openai-codex")
+	at := time.Date(2026, 11, 23, 4, 5, 6, 7000, time.FixedZone("", 3600))
+	return map[string]export.Item{
+		"odd": {
+			Profile: "acme:alice@example.org", Provider: provider.Provider{ID: "acme-2"}, Kind: export.OAuth,
+			Access: secret.New("a'b<$(id)>\"\\c "), Issued: at.Add(-time.Hour), Expires: at,
+		},
+		"chatgpt": {
+			Profile: "openai-codex:alice@example.org", Provider: codex, Kind: export.OAuth,
+			Account: "acct-1", Email: "alice@example.org", Plan: "plus",
+			Access: secret.New(jwt), Issued: at.Add(-time.Hour), Expires: at,
+		},
+		"personal": {Profile: "openai-codex:manual", Provider: codex, Kind: export.Token, Access: secret.New("at-1"), Issued: at},
+		"claude": {
+			Profile: "anthropic:alice", Provider: anthropic, Kind: export.OAuth, Plan: "max",
+			Access: secret.New("sk-ant-oat01-a"), Issued: at.Add(-time.Hour), Expires: at,
+		},
+		"setup":  {Profile: "anthropic:default", Provider: anthropic, Kind: export.Token, Access: secret.New("sk-ant-oat01-s"), Issued: at, Expires: at.AddDate(1, 0, 0)},
+		"bearer": {Profile: "anthropic:manual", Provider: anthropic, Kind: export.Token, Access: secret.New("gateway"), Issued: at},
+		"key":    {Profile: "openai:manual", Provider: openai, Kind: export.APIKey, Access: secret.New("sk-1"), Issued: at},
 	}
 }
 
+// jwt is {"alg":"none"}.{"sub":"a"} without a signature.
+const jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0."
+
+// written is what a format makes of a login, an error included.
+func written(s export.Spec, it export.Item) string {
+	var b strings.Builder
+	if err := s.Write(&b, it); err != nil {
+		fmt.Fprintf(&b, "error: %v\n", err)
+	}
+	return b.String()
+}
+
 func TestFormatsAreAsRecorded(t *testing.T) {
-	for name, format := range export.Formats() {
-		t.Run(name, func(t *testing.T) {
-			var got bytes.Buffer
-			if err := format(&got, item()); err != nil {
-				t.Fatal(err)
+	for _, s := range export.Formats() {
+		t.Run(s.Name, func(t *testing.T) {
+			var got strings.Builder
+			all := logins()
+			for _, name := range slices.Sorted(maps.Keys(all)) {
+				fmt.Fprintf(&got, "-- %s --\n%s", name, written(s, all[name]))
 			}
-			golden := filepath.Join("testdata", name+".golden")
+			golden := filepath.Join("testdata", s.Name+".golden")
 			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+				if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -39,10 +81,77 @@ func TestFormatsAreAsRecorded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(got.Bytes(), want) {
-				t.Errorf("%s = %q, want %q", name, got.Bytes(), want)
+			if got.String() != string(want) {
+				t.Errorf("%s:\n%swant:\n%s", s.Name, got.String(), want)
 			}
 		})
+	}
+}
+
+func TestPlansStayWithTheirVendor(t *testing.T) {
+	all := logins()
+	for _, c := range []struct {
+		login, tool string
+		want        bool
+	}{
+		{"chatgpt", "openai", true},
+		{"chatgpt", "anthropic", false},
+		{"chatgpt", "", true}, // whatever program the person has in mind
+		{"personal", "anthropic", false},
+		{"setup", "anthropic", true},
+		{"setup", "openai", false},
+		{"claude", "openai", false},
+		{"key", "anthropic", true},
+		{"odd", "anthropic", true}, // nobody's plan
+	} {
+		it := all[c.login]
+		err := export.Check(c.tool, it)
+		if e, refused := errors.AsType[*export.CrossVendorError](err); (err == nil) != c.want || err != nil && (!refused || e.Tool != c.tool) {
+			t.Errorf("Check(%q, %s) = %v, want ok: %v", c.tool, c.login, err, c.want)
+		}
+		it.CrossVendor = true
+		if err := export.Check(c.tool, it); err != nil {
+			t.Errorf("Check(%q, %s) with the person's word = %v", c.tool, c.login, err)
+		}
+	}
+}
+
+// No format writes for a tool that the rule keeps the token from.
+func TestFormatsObeyTheRule(t *testing.T) {
+	for _, s := range export.Formats() {
+		for name, it := range logins() {
+			if export.Check(s.Tool, it) == nil {
+				continue
+			}
+			var b bytes.Buffer
+			err := s.Write(&b, it)
+			vars, varsErr := s.Vars(it)
+			if e, ok := errors.AsType[*export.CrossVendorError](err); !ok || e.Tool != s.Tool || b.Len() > 0 || len(vars) > 0 {
+				t.Errorf("%s of %s: %v, %q, %v (%v)", s.Name, name, err, b.String(), vars, varsErr)
+			}
+		}
+	}
+}
+
+func TestNoFormatTakesWhatIsNoToken(t *testing.T) {
+	for _, token := range []string{"", "a\nb", "a\x00b", "a\rb", "a\tb", "\x1b[2J", "a\x7f", "é", "\xff"} {
+		it := logins()["key"]
+		it.Access = secret.New(token)
+		for _, s := range export.Formats() {
+			var b bytes.Buffer
+			if _, unfit := errors.AsType[*export.UnfitError](s.Write(&b, it)); !unfit || b.Len() > 0 {
+				t.Errorf("%s writes %q", s.Name, b.String())
+			}
+		}
+	}
+}
+
+func TestUnfitSaysWhatFits(t *testing.T) {
+	s, _ := export.Find("claude")
+	err := s.Write(io.Discard, logins()["key"])
+	e, ok := errors.AsType[*export.UnfitError](err)
+	if !ok || !slices.Contains(e.Fitting, "codex") || slices.Contains(e.Fitting, "claude") {
+		t.Errorf("claude of a key: %v, fitting %q", err, e.Fitting)
 	}
 }
 
@@ -64,14 +173,11 @@ func TestOpenClawHasAnAnswerToEachID(t *testing.T) {
 
 // What a shell evaluates is the token, whatever is in it.
 func TestAShellReadsWhatEnvWrites(t *testing.T) {
-	for _, token := range []string{"plain", "a'b", "$(touch x)`id`", `back\slash`, "a\"b", "''", "tab\tand space"} {
-		var line bytes.Buffer
-		it := item()
+	env, _ := export.Find("env")
+	for _, token := range []string{"plain", "a'b", "$(touch x)`id`", `back\slash`, "a\"b", "''", "a space", "!x", "*", "#"} {
+		it := logins()["odd"]
 		it.Access = secret.New(token)
-		if err := export.Env(&line, it); err != nil {
-			t.Fatal(err)
-		}
-		sh := exec.CommandContext(t.Context(), "sh", "-c", line.String()+`printf %s "$ACME_2_TOKEN"`)
+		sh := exec.CommandContext(t.Context(), "sh", "-c", written(env, it)+`printf %s "$ACME_2_TOKEN"`)
 		got, err := sh.Output()
 		if err != nil || string(got) != token {
 			t.Errorf("sh reads %q, %v, want %q", got, err, token)

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -28,14 +27,15 @@ func OpenClaw(w io.Writer, a Answer) error {
 	for id, t := range a.Values {
 		values[id] = t.Reveal()
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	err := e.Encode(struct {
+	b, err := encode(struct {
 		ProtocolVersion int                `json:"protocolVersion"`
 		Values          map[string]string  `json:"values"`
 		Errors          map[string]Refusal `json:"errors,omitempty"`
-	}{1, values, a.Errors})
+	}{1, values, a.Errors}, "")
 	if err != nil {
+		return err
+	}
+	if _, err := w.Write(b); err != nil {
 		return fmt.Errorf("writing the answer: %w", err)
 	}
 	return nil

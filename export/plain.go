@@ -1,16 +1,10 @@
 package export
 
-import "io"
-
-// Plain is the bare token on one line: what command hooks of most programs
+// plain is the bare token on one line: what command hooks of most programs
 // expect.
-func Plain(w io.Writer, it Item) error {
-	_, err := io.WriteString(w, it.Access.Reveal()+"\n")
-	return err
-}
+func plain(it Item) ([]byte, error) { return []byte(it.Access.Reveal() + "\n"), nil }
 
-// Header is an HTTP header on one line (RFC 6750 §2.1).
-func Header(w io.Writer, it Item) error {
-	_, err := io.WriteString(w, "Authorization: Bearer "+it.Access.Reveal()+"\n")
-	return err
+// header is an HTTP header on one line (RFC 6750 §2.1).
+func header(it Item) ([]byte, error) {
+	return []byte("Authorization: Bearer " + it.Access.Reveal() + "\n"), nil
 }

@@ -10,14 +10,16 @@ func Builtin() Catalog {
 // year. Length and beginning are those that OpenClaw asks of one.
 func anthropic() Provider {
 	return Provider{
-		ID:   "anthropic",
-		Name: "Anthropic",
-		Page: "https://code.claude.com/docs/en/authentication",
+		ID:     "anthropic",
+		Name:   "Anthropic",
+		Page:   "https://code.claude.com/docs/en/authentication",
+		Vendor: "anthropic",
 		SetupToken: &Static{
 			Command: "claude setup-token", Prefix: "sk-ant-oat01-", MinLength: 80, Days: 365,
+			Env: "CLAUDE_CODE_OAUTH_TOKEN",
 		},
-		Token:  &Static{},
-		APIKey: &Static{Page: "https://platform.claude.com/settings/keys"},
+		Token:  &Static{Env: "ANTHROPIC_AUTH_TOKEN"},
+		APIKey: &Static{Page: "https://platform.claude.com/settings/keys", Env: "ANTHROPIC_API_KEY"},
 	}
 }
 
@@ -26,8 +28,9 @@ func openAI() Provider {
 	return Provider{
 		ID:     "openai",
 		Name:   "OpenAI",
+		Vendor: "openai",
 		Page:   "https://platform.openai.com/docs/api-reference/authentication",
-		APIKey: &Static{Page: "https://platform.openai.com/api-keys"},
+		APIKey: &Static{Page: "https://platform.openai.com/api-keys", Env: "OPENAI_API_KEY"},
 	}
 }
 
@@ -38,9 +41,10 @@ func openAI() Provider {
 // 127.0.0.1 is not accepted by all of its allow-lists.
 func openAICodex() Provider {
 	return Provider{
-		ID:   "openai-codex",
-		Name: "ChatGPT (Codex)",
-		Page: "https://github.com/openai/codex/blob/main/codex-rs/login/src/server.rs",
+		ID:     "openai-codex",
+		Name:   "ChatGPT (Codex)",
+		Page:   "https://github.com/openai/codex/blob/main/codex-rs/login/src/server.rs",
+		Vendor: "openai",
 		OAuth: &OAuth{
 			Issuer:                "https://auth.openai.com",
 			AuthorizationEndpoint: "https://auth.openai.com/oauth/authorize",

@@ -151,17 +151,17 @@ type schema map[string]schema
 
 // members is what a provider file may hold; a test compares it with the types.
 func members() schema {
-	static := schema{"command": nil, "page": nil, "prefix": nil, "min_length": nil, "days": nil}
+	static := schema{"command": nil, "page": nil, "prefix": nil, "min_length": nil, "days": nil, "env": nil}
 	return schema{
-		"id": nil, "name": nil, "page": nil,
+		"id": nil, "name": nil, "page": nil, "vendor": nil,
 		"oauth": {
 			"issuer": nil, "authorization_endpoint": nil, "token_endpoint": nil, "revocation_endpoint": nil,
 			"authorization_response_iss_parameter_supported": nil,
 			"client_id": nil, "scopes": nil, "authorization_params": nil,
 			"redirect":     {"host": nil, "path": nil, "ports": nil},
-			"refresh_json": nil,
-			"identity":     {"token": nil, "account": nil, "email": nil, "plan": nil, "required": nil},
-			"policy":       nil, "allow_http_loopback": nil,
+			"refresh_json": nil, "env": nil,
+			"identity": {"token": nil, "account": nil, "email": nil, "plan": nil, "required": nil},
+			"policy":   nil, "allow_http_loopback": nil,
 		},
 		"setup_token": static, "token": static, "api_key": static,
 	}

@@ -20,6 +20,10 @@ type Provider struct {
 	Name string `json:"name"`
 	// Page is where the facts of a built-in entry come from.
 	Page string `json:"page,omitempty"`
+	// Vendor is set where logins other than API keys are those of a plan that was
+	// bought from it, for its own programs: the tools of others get them only if the
+	// person says so.
+	Vendor string `json:"vendor,omitempty"`
 	// OAuth is set for a service with a browser login.
 	OAuth *OAuth `json:"oauth,omitempty"`
 	// SetupToken, Token and APIKey are set where the service issues such a secret:
@@ -41,6 +45,8 @@ type Static struct {
 	MinLength int    `json:"min_length,omitempty"`
 	// Days is how long one lives, 0 where that is not known.
 	Days int `json:"days,omitempty"`
+	// Env is the environment variable in which programs look for one.
+	Env string `json:"env,omitempty"`
 }
 
 // OAuth describes an authorization server and our registration with it. Names
@@ -59,6 +65,8 @@ type OAuth struct {
 	// AuthorizationParams are sent along with the authorization request.
 	AuthorizationParams map[string]string `json:"authorization_params,omitempty"`
 	Redirect            Redirect          `json:"redirect"`
+	// Env is the environment variable in which programs look for an access token.
+	Env string `json:"env,omitempty"`
 	// RefreshJSON sends the refresh request as JSON instead of a form.
 	RefreshJSON bool `json:"refresh_json,omitempty"`
 	// Identity says where in the token response the account is found.

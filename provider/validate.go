@@ -29,6 +29,7 @@ var (
 	idPattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 	pathPattern   = regexp.MustCompile(`^/[A-Za-z0-9/_.~-]*$`)
 	clientPattern = regexp.MustCompile(`^[\x20-\x7e]+$`)
+	envPattern    = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 	// scopePattern is scope-token of RFC 6749 §3.3.
 	scopePattern = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
 )
@@ -62,6 +63,9 @@ func (p Provider) Validate() error {
 	}
 	if len(p.Name) > 64 || strings.ContainsFunc(p.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return invalid("name", "is not a short printable name")
+	}
+	if p.Vendor != "" && !idPattern.MatchString(p.Vendor) {
+		return invalid("vendor", "is not lower-case letters, digits and dashes")
 	}
 	if p.OAuth == nil && p.SetupToken == nil && p.Token == nil && p.APIKey == nil {
 		return invalid("oauth", "is missing, and so are setup_token, token and api_key")
@@ -110,6 +114,13 @@ func (s Static) check() error {
 	}
 	if s.Days < 0 || s.Days > maxDays {
 		return invalid("days", "%d is not between 0 and %d", s.Days, maxDays)
+	}
+	return checkEnv(s.Env)
+}
+
+func checkEnv(name string) error {
+	if name != "" && !envPattern.MatchString(name) {
+		return invalid("env", "is not a variable of capital letters, digits and underscores")
 	}
 	return nil
 }
@@ -224,7 +235,7 @@ func (o OAuth) checkRequest() error {
 			return invalid("authorization_params", "must not set %q", name)
 		}
 	}
-	return nil
+	return checkEnv(o.Env)
 }
 
 func (r Redirect) check() error {

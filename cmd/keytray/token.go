@@ -43,11 +43,17 @@ func (a *app) exportCommand() *cobra.Command {
 		Short: "Write an access token in a form that other tools read",
 		Long: `Write an access token of the login to stdout, renewed first where that is due.
 
-  eval "$(keytray export openai-codex)"    sets OPENAI_CODEX_TOKEN`,
+  eval "$(keytray export openai-codex)"    sets OPENAI_CODEX_TOKEN
+
+The formats codex and claude are whole files of those programs, auth.json and
+.credentials.json, with an access token and nothing that could renew it. The
+token of a plan goes to its vendor's own tools; to others only with
+--allow-cross-vendor. API keys go anywhere.`,
 		Args: usage(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.handOut(cmd.Context(), args, r, o) },
 	}
-	o.flags(cmd, "env", "json")
+	o.flags(cmd, "env", "json", "codex", "claude")
+	cmd.Flags().BoolVar(&o.crossVendor, "allow-cross-vendor", false, "let a plan's token go to another vendor's tool")
 	requestFlags(cmd, &r)
 	return cmd
 }
@@ -58,6 +64,8 @@ type output struct {
 	formats []string
 	minTTL  time.Duration
 	show    bool
+	// crossVendor lets a plan's token go to other vendors' tools.
+	crossVendor bool
 }
 
 func (o *output) flags(cmd *cobra.Command, formats ...string) {
@@ -114,9 +122,8 @@ func (a *app) handOut(ctx context.Context, args []string, r sink.Request, o outp
 	if err != nil {
 		return err
 	}
-	it := export.Item{Profile: t.Profile.ID, Provider: t.Profile.Provider, Access: t.Access, Expires: t.Expires}
-	if err := export.Formats()[o.format](a.sys.stdout, it); err != nil {
-		return fmt.Errorf("writing the token: %w", err)
-	}
-	return nil
+	it := setup.Item(k, t)
+	it.CrossVendor = o.crossVendor
+	spec, _ := export.Find(o.format) // checked before
+	return spec.Write(a.sys.stdout, it)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/keytray/keytray/client"
 	"github.com/keytray/keytray/desk"
+	"github.com/keytray/keytray/export"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/oauth"
@@ -54,6 +55,12 @@ func Explain(err error) (code int, hint string) {
 	}
 	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
 		return ExitLogin, plain.Text(e.Condition().Command)
+	}
+	if e, ok := errors.AsType[*export.UnfitError](err); ok {
+		return ExitUsage, unfitHint(e)
+	}
+	if _, ok := errors.AsType[*export.CrossVendorError](err); ok {
+		return ExitUsage, "use an API key, or add --allow-cross-vendor if the plan's terms allow it"
 	}
 	if e, ok := errors.AsType[*client.RefusedError](err); ok {
 		return ExitFailed, e.Hint
@@ -124,4 +131,11 @@ func Explain(err error) (code int, hint string) {
 		return ExitFailed, "`keytray doctor --fix` sets the file aside and rebuilds it from the keychain"
 	}
 	return ExitFailed, ""
+}
+
+func unfitHint(e *export.UnfitError) string {
+	if len(e.Fitting) == 0 {
+		return ""
+	}
+	return "formats that can: " + strings.Join(e.Fitting, ", ")
 }
