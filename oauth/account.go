@@ -12,7 +12,7 @@ import (
 	"github.com/keytray/keytray/secret"
 )
 
-// ErrNoAccount is returned by [Login.Wait] for a provider that must name the
+// ErrNoAccount is returned by Wait for a provider that must name the
 // account but did not. The Token that comes with it is whole.
 var ErrNoAccount = errors.New("the token does not say which account it is for")
 

@@ -244,7 +244,7 @@ func plain(err error) error {
 	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 		return context.DeadlineExceeded
 	}
-	for _, known := range []error{errMalformed, errNoContent, errProxy} {
+	for _, known := range []error{errMalformed, errNoContent, errNoCode, errProxy} {
 		if errors.Is(err, known) {
 			return known
 		}

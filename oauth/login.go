@@ -20,8 +20,12 @@ const (
 	maxWait     = 15 * time.Minute
 )
 
-// ErrTimeout is returned by [Login.Wait] when nobody signed in.
-var ErrTimeout = errors.New("nobody signed in within the time allowed")
+var (
+	// ErrTimeout is returned by Wait when nobody signed in.
+	ErrTimeout = errors.New("nobody signed in within the time allowed")
+	// ErrNoBrowser means that the provider has no login through a browser here.
+	ErrNoBrowser = errors.New("no sign-in through a browser on this machine")
+)
 
 // Why an answer was not taken; the wait goes on.
 var (
@@ -70,6 +74,9 @@ type answer struct {
 func (c *Client) StartLogin(ctx context.Context, p provider.OAuth) (*Login, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
+	}
+	if p.AuthorizationEndpoint == "" {
+		return nil, ErrNoBrowser
 	}
 	l := &Login{
 		client:   c,
@@ -138,13 +145,18 @@ func (l *Login) exchange(ctx context.Context, a answer) (Token, error) {
 	}
 	t, err := l.client.grant(ctx, l.provider, form, false, a.code, l.verifier)
 	t.StateUnverified = a.unverified
+	return granted(t, err, l.provider)
+}
+
+// granted is what was issued at a sign-in.
+func granted(t Token, err error, p provider.OAuth) (Token, error) {
 	if err != nil {
 		return t, err
 	}
 	if t.Scope == "" {
-		t.Scope = strings.Join(l.provider.Scopes, " ") // RFC 6749 §5.1
+		t.Scope = strings.Join(p.Scopes, " ") // RFC 6749 §5.1
 	}
-	if l.provider.Identity.Required && t.Account.ID == "" {
+	if p.Identity.Required && t.Account.ID == "" {
 		return t, ErrNoAccount
 	}
 	return t, nil

@@ -1,7 +1,7 @@
 // Package oauth speaks to authorization servers: the authorization code flow
-// with PKCE over a loopback redirect (RFC 8252, RFC 7636) and the refresh of
-// tokens (RFC 6749 §6). It holds no state between calls, stores nothing, opens
-// no browser and never logs.
+// with PKCE over a loopback redirect (RFC 8252, RFC 7636), the device flow (RFC
+// 8628) and the refresh of tokens (RFC 6749 §6). It holds no state between
+// calls, stores nothing, opens no browser and never logs.
 //
 // # What an error says
 //
@@ -12,9 +12,9 @@
 // # What a response may still be worth
 //
 // A refresh token is taken out of a response before anything else in it is
-// looked at: the server has already spent the old one. So [Client.Refresh] and
-// [Login.Wait] may return an error together with a [Token] whose Refresh is
-// set, and the caller saves it before it looks at the error.
+// looked at: the server has already spent the old one. So [Client.Refresh],
+// [Login.Wait] and [Device.Wait] may return an error together with a [Token]
+// whose Refresh is set, and the caller saves it before it looks at the error.
 package oauth
 
 import (

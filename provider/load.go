@@ -155,7 +155,9 @@ func members() schema {
 	return schema{
 		"id": nil, "name": nil, "page": nil, "vendor": nil,
 		"oauth": {
-			"issuer": nil, "authorization_endpoint": nil, "token_endpoint": nil, "revocation_endpoint": nil,
+			"issuer": nil, "authorization_endpoint": nil, "device_authorization_endpoint": nil,
+			"device_exchange": {"poll_endpoint": nil, "verification_uri": nil, "redirect_uri": nil},
+			"token_endpoint":  nil, "revocation_endpoint": nil,
 			"authorization_response_iss_parameter_supported": nil,
 			"client_id": nil, "scopes": nil, "authorization_params": nil,
 			"redirect":     {"host": nil, "path": nil, "ports": nil},

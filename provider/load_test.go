@@ -177,6 +177,38 @@ func TestLoadAProviderOfKeysOnly(t *testing.T) {
 	}
 }
 
+// TestLoadADeviceLogin: one needs neither an authorization endpoint nor a redirect.
+func TestLoadADeviceLogin(t *testing.T) {
+	t.Parallel()
+	file := func(more string) string {
+		return `{"id": "acme", "name": "Acme", "oauth": {"issuer": "https://acme.test", "token_endpoint": "https://acme.test/token", "client_id": "abc"` + more + `}}`
+	}
+	const device = `, "device_authorization_endpoint": "https://acme.test/device"`
+	got, err := load(t, file(device+`, "device_exchange": {"poll_endpoint": "https://acme.test/poll", "verification_uri": "https://acme.test/enter", "redirect_uri": "https://acme.test/cb"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := got.Find("acme")
+	want := provider.DeviceExchange{PollEndpoint: "https://acme.test/poll", VerificationURI: "https://acme.test/enter", RedirectURI: "https://acme.test/cb"}
+	if p.Browser() || !p.Device() || *p.OAuth.DeviceExchange != want {
+		t.Errorf("got %+v", p.OAuth)
+	}
+	for _, tt := range []struct{ more, field string }{
+		{``, "oauth.authorization_endpoint"},
+		{`, "device_authorization_endpoint": "http://acme.test/device"`, "oauth.device_authorization_endpoint"},
+		{`, "authorization_endpoint": "https://acme.test/a"` + device, "oauth.redirect.path"},
+		{device + `, "device_exchange": {"verification_uri": "https://acme.test/enter", "redirect_uri": "https://acme.test/cb"}`, "oauth.device_exchange.poll_endpoint"},
+		{device + `, "device_exchange": {"poll_endpoint": "https://acme.test/poll", "verification_uri": "javascript:x", "redirect_uri": "https://acme.test/cb"}`, "oauth.device_exchange.verification_uri"},
+		{device + `, "device_exchange": {"poll_endpoint": "https://acme.test/poll", "verification_uri": "https://acme.test/enter"}`, "oauth.device_exchange.redirect_uri"},
+		{`, "authorization_endpoint": "https://acme.test/a", "redirect": {"path": "/cb"}, "device_exchange": {}`, "oauth.device_authorization_endpoint"},
+	} {
+		_, err := load(t, file(tt.more))
+		if fe, ok := errors.AsType[*provider.FileError](err); !ok || fe.Field != tt.field {
+			t.Errorf("%s: %v, want an error of %s", tt.more, err, tt.field)
+		}
+	}
+}
+
 func TestLoadHTTPOnlyOnRequest(t *testing.T) {
 	local := strings.ReplaceAll(whole, "https://login.acme.test", "http://127.0.0.1:9000")
 	if _, err := load(t, local); err != nil {

@@ -24,7 +24,8 @@ type Provider struct {
 	// bought from it, for its own programs: the tools of others get them only if the
 	// person says so.
 	Vendor string `json:"vendor,omitempty"`
-	// OAuth is set for a service with a browser login.
+	// OAuth is set for a service that one signs in to, through a browser here
+	// ([Provider.Browser]) or with a code in one elsewhere ([Provider.Device]).
 	OAuth *OAuth `json:"oauth,omitempty"`
 	// SetupToken, Token and APIKey are set where the service issues such a secret:
 	// a token made to be pasted, any other bearer token, and a key.
@@ -32,6 +33,12 @@ type Provider struct {
 	Token      *Static `json:"token,omitempty"`
 	APIKey     *Static `json:"api_key,omitempty"`
 }
+
+// Browser reports whether one can sign in through a browser on this machine.
+func (p Provider) Browser() bool { return p.OAuth != nil && p.OAuth.AuthorizationEndpoint != "" }
+
+// Device reports whether one can sign in with a code, in a browser anywhere.
+func (p Provider) Device() bool { return p.OAuth != nil && p.OAuth.DeviceAuthorizationEndpoint != "" }
 
 // Static is a secret that a person pastes and that nothing renews. Its zero
 // value says that there is one, and no more.
@@ -52,10 +59,17 @@ type Static struct {
 // OAuth describes an authorization server and our registration with it. Names
 // are those of RFC 8414 where it has one.
 type OAuth struct {
-	Issuer                string `json:"issuer"`
-	AuthorizationEndpoint string `json:"authorization_endpoint"`
-	TokenEndpoint         string `json:"token_endpoint"`
-	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
+	Issuer string `json:"issuer"`
+	// AuthorizationEndpoint is empty where there is no browser login; Redirect is
+	// then not used. There is a device login at least.
+	AuthorizationEndpoint string `json:"authorization_endpoint,omitempty"`
+	// DeviceAuthorizationEndpoint is where a device login begins (RFC 8628 §3.1),
+	// empty where there is none. DeviceExchange is set where it goes on otherwise.
+	DeviceAuthorizationEndpoint string          `json:"device_authorization_endpoint,omitempty"`
+	DeviceExchange              *DeviceExchange `json:"device_exchange,omitempty"`
+
+	TokenEndpoint      string `json:"token_endpoint"`
+	RevocationEndpoint string `json:"revocation_endpoint,omitempty"`
 	// IssParameter says that every authorization response carries iss
 	// (RFC 9207), so that one without it is refused.
 	IssParameter bool `json:"authorization_response_iss_parameter_supported,omitempty"`
@@ -64,7 +78,7 @@ type OAuth struct {
 	Scopes   []string `json:"scopes,omitempty"`
 	// AuthorizationParams are sent along with the authorization request.
 	AuthorizationParams map[string]string `json:"authorization_params,omitempty"`
-	Redirect            Redirect          `json:"redirect"`
+	Redirect            Redirect          `json:"redirect,omitzero"`
 	// Env is the environment variable in which programs look for an access token.
 	Env string `json:"env,omitempty"`
 	// RefreshJSON sends the refresh request as JSON instead of a form.
@@ -94,6 +108,19 @@ type Redirect struct {
 	Path string `json:"path"`
 	// Ports are tried in this order; none means any free port.
 	Ports []int `json:"ports,omitempty"`
+}
+
+// DeviceExchange is the device login of auth.openai.com, which is older than RFC
+// 8628 there: the device authorization endpoint takes JSON, and its answer names
+// a device_auth_id; the person's yes is an authorization code, which the server
+// itself made the verifier for. Everything is required.
+type DeviceExchange struct {
+	// PollEndpoint answers with 403 or 404 until there is that code.
+	PollEndpoint string `json:"poll_endpoint"`
+	// VerificationURI is the page on which the person enters the code.
+	VerificationURI string `json:"verification_uri"`
+	// RedirectURI is what the exchange at the token endpoint has to name.
+	RedirectURI string `json:"redirect_uri"`
 }
 
 // Identity gives the claims that name an account. Each path is a list of

@@ -128,7 +128,10 @@ func checkEnv(name string) error {
 // Validate reports the first field that cannot be used, as a [*FieldError]
 // whose path begins below "oauth".
 func (o OAuth) Validate() error {
-	checks := []func() error{o.checkEndpoints, o.checkRequest, o.Redirect.check, o.Identity.check}
+	checks := []func() error{o.checkEndpoints, o.checkRequest, o.Identity.check}
+	if o.AuthorizationEndpoint != "" {
+		checks = append(checks, o.Redirect.check)
+	}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return err
@@ -146,7 +149,8 @@ func (o OAuth) checkEndpoints() error {
 		optional     bool
 	}{
 		{"issuer", o.Issuer, false},
-		{"authorization_endpoint", o.AuthorizationEndpoint, false},
+		{"authorization_endpoint", o.AuthorizationEndpoint, o.DeviceAuthorizationEndpoint != ""},
+		{"device_authorization_endpoint", o.DeviceAuthorizationEndpoint, true},
 		{"token_endpoint", o.TokenEndpoint, false},
 		{"revocation_endpoint", o.RevocationEndpoint, true},
 	} {
@@ -160,7 +164,28 @@ func (o OAuth) checkEndpoints() error {
 	if strings.Contains(o.Issuer, "?") {
 		return invalid("issuer", "must not have a query") // RFC 8414 §2
 	}
+	if err := o.checkDeviceExchange(); err != nil {
+		return err
+	}
 	return o.checkAuthorizationQuery()
+}
+
+func (o OAuth) checkDeviceExchange() error {
+	x := o.DeviceExchange
+	if x == nil {
+		return nil
+	}
+	if o.DeviceAuthorizationEndpoint == "" {
+		return invalid("device_authorization_endpoint", "is missing, and device_exchange is there")
+	}
+	for _, e := range []struct{ field, value string }{
+		{"poll_endpoint", x.PollEndpoint}, {"verification_uri", x.VerificationURI}, {"redirect_uri", x.RedirectURI},
+	} {
+		if problem := o.endpointProblem(e.value); problem != "" {
+			return invalid("device_exchange."+e.field, "%s", problem)
+		}
+	}
+	return nil
 }
 
 // endpointProblem applies RFC 6749 §3.1 and §3.2: TLS, no fragment. It does not

@@ -26,6 +26,7 @@ func (s *Server) Secrets() []string {
 	defer s.mu.Unlock()
 	all := slices.Clone(s.verifiers)
 	all = slices.AppendSeq(all, maps.Keys(s.codes))
+	all = slices.AppendSeq(all, maps.Keys(s.devices))
 	all = slices.AppendSeq(all, maps.Keys(s.refresh))
 	return slices.AppendSeq(all, maps.Keys(s.access))
 }

@@ -45,6 +45,8 @@ type Options struct {
 	// Redirect is what the client registered; any port is accepted. The zero
 	// value is a free port and the path /callback.
 	Redirect provider.Redirect
+	// Device offers signing in with a code as well, polled once a second.
+	Device bool
 	// Size is the least length of access and ID tokens in bytes, for real sizes.
 	Size int
 	// Skew is how far the server's clock is ahead of ours, in what it says of
@@ -69,6 +71,7 @@ type Server struct {
 	codes     map[string]*code
 	refresh   map[string]*refreshToken
 	access    map[string]*accessToken
+	devices   map[string]*device // by device code
 	verifiers []string
 	families  int
 	faults    []Fault
@@ -94,12 +97,18 @@ func New(opts Options) *Server {
 		codes:    make(map[string]*code),
 		refresh:  make(map[string]*refreshToken),
 		access:   make(map[string]*accessToken),
+		devices:  make(map[string]*device),
 	}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second}
 	s.mux.HandleFunc("GET /authorize", s.authorize)
 	s.mux.HandleFunc("POST /authorize", s.decide)
 	s.mux.HandleFunc("POST /token", s.token)
 	s.mux.HandleFunc("POST /revoke", s.revoke)
+	if opts.Device {
+		s.mux.HandleFunc("POST /device_authorization", s.authorizeDevice)
+		s.mux.HandleFunc("GET /device", s.enterCode)
+		s.mux.HandleFunc("POST /device", s.takeCode)
+	}
 	s.mux.HandleFunc("GET /userinfo", s.userinfo)
 	s.mux.HandleFunc("GET /.well-known/openid-configuration", s.metadata)
 	s.mux.HandleFunc("GET /.well-known/oauth-authorization-server", s.metadata)
@@ -155,6 +164,9 @@ func (s *Server) Provider() provider.Provider {
 		},
 		Policy:    provider.Strict,
 		AllowHTTP: true,
+	}
+	if s.opts.Device {
+		o.DeviceAuthorizationEndpoint = s.URL + "/device_authorization"
 	}
 	if s.opts.Rotation != Rotate {
 		o.Policy = provider.Graceful

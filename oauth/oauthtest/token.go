@@ -95,6 +95,8 @@ func (s *Server) grant(params map[string]string) (map[string]any, *refusal) {
 	switch params["grant_type"] {
 	case "authorization_code":
 		return s.exchange(params)
+	case "urn:ietf:params:oauth:grant-type:device_code":
+		return s.polled(params["device_code"])
 	case "refresh_token":
 		return s.refreshed(params["refresh_token"])
 	}
@@ -119,10 +121,15 @@ func (s *Server) exchange(params map[string]string) (map[string]any, *refusal) {
 	if params["redirect_uri"] != c.redirect {
 		return nil, invalidGrant("redirect_uri is not the same")
 	}
-	s.families++
-	c.family = &family{number: s.families, user: c.user, nonce: c.nonce}
-	s.log(Event{Kind: Exchanged, User: c.user, Login: c.family.number, Generation: 1})
+	c.family = s.signIn(c.user, c.nonce)
 	return s.issue(c.family, true), nil
+}
+
+// signIn is a new login.
+func (s *Server) signIn(user, nonce string) *family {
+	s.families++
+	s.log(Event{Kind: Exchanged, User: user, Login: s.families, Generation: 1})
+	return &family{number: s.families, user: user, nonce: nonce}
 }
 
 func (s *Server) refreshed(sent string) (map[string]any, *refusal) {
