@@ -146,6 +146,7 @@ var layers = []layer{
 	{pkg: "keeper", uses: []string{"client", "oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
 	{pkg: "e2e/clients", why: "real clients from npm, in a network of their own"},
 	{pkg: "client/openclaw", uses: []string{"plain", "sink"}, why: "what OpenClaw asks and is told, by its own commands; it reads no login"},
+	{pkg: "outlet", uses: []string{"client", "sink"}, why: "files kept current: it is brought each text, and knows neither keychain nor formats"},
 	{pkg: "notify", uses: []string{"plain"}, why: "says what it is told to"},
 	{pkg: "client", uses: []string{"secret", "sink"}, why: "files of other programs, read and written as sink does its own; no protocol, no keychain"},
 	{pkg: "export", uses: []string{"provider", "secret"}, why: "formats, and whose tools may have a token: bytes in, text out"},
@@ -157,12 +158,12 @@ var layers = []layer{
 	{pkg: "cmd/tray/view", uses: []string{"cmd/tray/icon", "keeper", "plain", "sink"}, why: "what a person is shown, as data"},
 	{
 		pkg:  "cmd/setup",
-		uses: []string{"client", "client/openclaw", "desk", "export", "keeper", "keychain", "oauth", "plain", "provider", "route", "sink"},
+		uses: []string{"client", "client/openclaw", "desk", "export", "keeper", "keychain", "oauth", "outlet", "plain", "provider", "route", "sink"},
 		why:  "the wiring that both programs share",
 	},
 	{
 		pkg:  "cmd/keytray",
-		uses: []string{"client", "client/openclaw", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "plain", "provider", "route", "secret", "sink"},
+		uses: []string{"client", "client/openclaw", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "outlet", "plain", "provider", "route", "secret", "sink"},
 		why:  "wiring",
 	},
 	{pkg: "cmd/tray/autostart", why: "one switch per desktop; it is told where things lie"},

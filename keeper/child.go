@@ -70,6 +70,17 @@ func (c Child) Do(ctx context.Context, r Request, commands <-chan Command, tell 
 	return f.watch(ctx, commands, tell)
 }
 
+// Leave starts a worker, asks it for r, and leaves it to itself: what comes of it
+// shows in files.
+func (c Child) Leave(r Request) error {
+	f, err := c.start(r)
+	if err != nil {
+		return fmt.Errorf("starting a worker: %w", err)
+	}
+	f.leave()
+	return nil
+}
+
 // flight is a running worker, seen from its parent.
 type flight struct {
 	cmd    *exec.Cmd

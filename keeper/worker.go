@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,6 +57,7 @@ type Request struct {
 	//	         after the end of imports that were killed
 	//	probe    the keychain
 	//	unlock   it, which asks the person
+	//	sync     write the files that are kept current and are due
 	//	terminal open a window with the command that does the same: doctor; with a
 	//	         kind the one that asks for a secret
 	Do string `json:"do"`
@@ -175,6 +177,9 @@ type Worker struct {
 	// opens a window with a keytray command. Both may be nil.
 	Unlock   func(context.Context) error
 	Terminal func(args ...string) error
+	// Sync writes the files that are kept current and are due; it may be nil. It is
+	// asked for by name, and after whatever a person changed.
+	Sync func(context.Context) error
 }
 
 const (
@@ -362,6 +367,9 @@ func (j *job) do(ctx context.Context, r Request) error {
 		done.Profile = report(after, k.now().Wall)
 	}
 	j.tell(done)
+	if j.w.Sync != nil && slices.Contains([]string{"refresh", "login", "add", "logout"}, r.Do) {
+		_ = j.w.Sync(ctx) // the operation is done, and the status tells of the files
+	}
 	return nil
 }
 
@@ -374,6 +382,8 @@ func (j *job) operate(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (
 	switch {
 	case r.Do == "unlock":
 		return sink.Profile{}, k.Store.Probe(ctx)
+	case r.Do == "sync" && j.w.Sync != nil:
+		return sink.Profile{}, j.w.Sync(ctx)
 	case r.Do == "terminal":
 		return sink.Profile{}, j.terminal(r, ref)
 	case r.Do == "login":

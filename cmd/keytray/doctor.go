@@ -36,6 +36,7 @@ func checks() []check {
 		{"ports", lookAtPorts},
 		{"residue", lookAtResidue},
 		{"openclaw", lookAtOpenClaw},
+		{"syncs", lookAtSyncs},
 	}
 }
 

@@ -150,6 +150,7 @@ func (a *app) importOne(ctx context.Context, k *keeper.Keeper, f keeper.Found, d
 	if err != nil {
 		return err
 	}
+	a.supply(ctx, k)
 	fmt.Fprintf(a.sys.stderr, "moved %s from %s; %s\n", plain.Text(p.ID), f.Source.Path, remainder(f))
 	return nil
 }

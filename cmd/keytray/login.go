@@ -101,6 +101,7 @@ func (a *app) signIn(ctx context.Context, k *keeper.Keeper, s signIn) (sink.Prof
 	if err != nil {
 		return sink.Profile{}, err
 	}
+	a.supply(ctx, k)
 	who := p.Account.Email
 	if who == "" {
 		who = p.Account.ID

@@ -27,6 +27,7 @@ and the session on the provider's side can be ended on its account page.`,
 			}
 			fmt.Fprintf(a.sys.stderr, "signed out %s on this machine; the provider was not told\n", ref.ID)
 			a.warnOfLinks(k, ref)
+			a.supply(cmd.Context(), k) // takes its token out of them
 			return nil
 		},
 	}

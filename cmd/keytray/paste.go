@@ -133,6 +133,7 @@ func (a *app) keep(ctx context.Context, k *keeper.Keeper, p paste, life time.Dur
 	if err != nil {
 		return sink.Profile{}, err
 	}
+	a.supply(ctx, k)
 	fmt.Fprintf(a.sys.stderr, "kept %s: %s\n", plain.Text(profile.ID), plain.Text(keeper.ConditionOf(profile, time.Now()).Sentence))
 	return profile, nil
 }

@@ -44,6 +44,7 @@ func (a *app) refresh(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	a.supply(ctx, k)
 	fmt.Fprintf(a.sys.stderr, "renewed %s: %s\n", plain.Text(t.Profile.ID), plain.Text(keeper.ConditionOf(t.Profile, time.Now()).Sentence))
 	return nil
 }

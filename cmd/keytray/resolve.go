@@ -65,7 +65,13 @@ func (a *app) resolveRefs(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveLimit)
 	defer cancel()
-	return export.OpenClaw(a.sys.stdout, r.answer(ctx, ids))
+	if err := export.OpenClaw(a.sys.stdout, r.answer(ctx, ids)); err != nil {
+		return err
+	}
+	if due, err := a.world.Due(k.Store); err == nil && len(due) > 0 {
+		return r.child.Leave(keeper.Request{Do: "sync"}) // OpenClaw waits for us
+	}
+	return nil
 }
 
 // resolver looks up tokens for OpenClaw. It may be killed at any time, so that

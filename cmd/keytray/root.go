@@ -79,7 +79,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 	root.PersistentFlags().StringVar(&a.agent, "agent", sink.DefaultAgent, "agent whose logins are meant")
 	root.AddCommand(
 		a.onboardCommand(), a.loginCommand("login PROVIDER"), a.logoutCommand(), a.importCommand(), a.statusCommand(), a.tokenCommand(), a.exportCommand(), a.refreshCommand(), a.watchCommand(), a.workerCommand(),
-		a.whichCommand(), a.reportCommand(), a.agentsCommand(), a.channelsCommand(),
+		a.syncCommand(), a.whichCommand(), a.reportCommand(), a.agentsCommand(), a.channelsCommand(),
 		a.doctorCommand(), a.openclawCommand(), a.modelsCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	return root

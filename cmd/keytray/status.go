@@ -54,14 +54,24 @@ func (a *app) status(ctx context.Context, f statusFlags) error {
 	if err != nil {
 		return err
 	}
+	syncs, err := a.syncs(k, a.agent)
+	if err != nil { // the logins are good, and the doctor tells
+		a.sys.log.Warn("a file that is kept current is left out", "err", setup.OneLine(err))
+	}
 	now := time.Now()
 	switch {
 	case f.asJSON:
-		err = writeJSON(a.sys.stdout, newStatusReport(k.Store, a.agent, profiles, now))
+		r := newStatusReport(k.Store, a.agent, profiles, now)
+		r.Syncs = syncs
+		err = writeJSON(a.sys.stdout, r)
 	case f.plain:
 		err = writePlainStatus(a.sys.stdout, profiles, now)
 	default:
 		err = writeStatus(a.sys.stdout, profiles, now)
+		if len(syncs) > 0 && err == nil {
+			fmt.Fprintln(a.sys.stdout)
+			err = writeSyncs(a.sys.stdout, syncs)
+		}
 	}
 	if err != nil || !f.check {
 		return err
@@ -197,6 +207,8 @@ type statusReport struct {
 	AgentDir      string `json:"agentDir"`
 	modelsReport
 	Auth authReport `json:"auth"`
+	// Syncs are the files that are kept current for these logins.
+	Syncs []syncState `json:"syncs"`
 }
 
 // modelsReport is what OpenClaw says of models. Keytray has none.

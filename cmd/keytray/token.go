@@ -108,6 +108,7 @@ func (a *app) handOut(ctx context.Context, args []string, r sink.Request, o outp
 		return err
 	}
 	var t keeper.Token
+	var before uint64
 	err = a.unlocking(ctx, func() error {
 		if err := a.takeIn(ctx, k); err != nil {
 			return err
@@ -116,6 +117,7 @@ func (a *app) handOut(ctx context.Context, args []string, r sink.Request, o outp
 		if err != nil {
 			return err
 		}
+		before = x.Profile.Generation
 		t, err = k.Token(ctx, x.Profile, o.minTTL)
 		return err
 	})
@@ -125,5 +127,11 @@ func (a *app) handOut(ctx context.Context, args []string, r sink.Request, o outp
 	it := setup.Item(k, t)
 	it.CrossVendor = o.crossVendor
 	spec, _ := export.Find(o.format) // checked before
-	return spec.Write(a.sys.stdout, it)
+	if err := spec.Write(a.sys.stdout, it); err != nil {
+		return err
+	}
+	if t.Profile.Generation != before { // somebody has renewed it, perhaps we
+		a.supply(ctx, k)
+	}
+	return nil
 }

@@ -61,8 +61,9 @@ func (a *app) watch(ctx context.Context, asJSON bool) error {
 	defer folders.Close()
 	w := &watcher{
 		k: k, folders: folders, write: writeLine, out: a.sys.stdout, patience: followingRest,
-		reloads: &setup.Reloads{World: a.world, Store: k.Store},
-		seen:    map[sink.Ref]shown{}, wake: make(chan struct{}, 1), met: make(chan struct{}, 1), locked: map[sink.Ref]bool{},
+		reloads:  &setup.Reloads{World: a.world, Store: k.Store},
+		supplies: &setup.Supplies{World: a.world, Store: k.Store, Do: func(ctx context.Context) error { return a.world.Supply(ctx, k) }},
+		seen:     map[sink.Ref]shown{}, wake: make(chan struct{}, 1), met: make(chan struct{}, 1), locked: map[sink.Ref]bool{},
 	}
 	if asJSON {
 		w.write = writeLineJSON
@@ -79,6 +80,7 @@ type watcher struct {
 	write    func(io.Writer, line) error
 	patience time.Duration // between two attempts to take the seat
 	reloads  *setup.Reloads
+	supplies *setup.Supplies
 
 	seen map[sink.Ref]shown
 	// wake lets the loop look at the files, met lets us look at locked; both
@@ -114,6 +116,7 @@ func (w *watcher) run(ctx context.Context) error {
 		err = errors.Join(err, <-kept)
 	}
 	w.reloads.Wait()
+	w.supplies.Wait()
 	return errors.Join(err, w.look(ctx, "state"))
 }
 
@@ -122,7 +125,7 @@ func (w *watcher) stream(ctx context.Context, keeping *bool, kept chan<- error) 
 	rest := time.NewTimer(w.patience)
 	defer rest.Stop()
 	if *keeping { // what was renewed while nobody watched
-		w.reloads.Look(ctx)
+		w.owed(ctx)
 	}
 	for {
 		select {
@@ -146,12 +149,18 @@ func (w *watcher) stream(ctx context.Context, keeping *bool, kept chan<- error) 
 			return err
 		}
 		if *keeping {
-			w.reloads.Look(ctx)
+			w.owed(ctx)
 			rest.Reset(keepingRest)
 		} else {
 			rest.Reset(w.patience)
 		}
 	}
+}
+
+// owed has done what other programs are owed after a renewal.
+func (w *watcher) owed(ctx context.Context) {
+	w.reloads.Look(ctx)
+	w.supplies.Look(ctx)
 }
 
 // sit takes the seat if it is free, and keeps the tokens fresh from then on. The

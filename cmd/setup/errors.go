@@ -11,6 +11,7 @@ import (
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/outlet"
 	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/route"
 	"github.com/keytray/keytray/sink"
@@ -61,6 +62,9 @@ func Explain(err error) (code int, hint string) {
 	}
 	if _, ok := errors.AsType[*export.CrossVendorError](err); ok {
 		return ExitUsage, "use an API key, or add --allow-cross-vendor if the plan's terms allow it"
+	}
+	if e, ok := errors.AsType[*client.OwnedError](err); ok {
+		return ExitFailed, ownedHint(e)
 	}
 	if e, ok := errors.AsType[*client.RefusedError](err); ok {
 		return ExitFailed, e.Hint
@@ -115,6 +119,8 @@ func Explain(err error) (code int, hint string) {
 		{client.ErrChanged, ExitLater, "try again in a moment; nothing was moved"},
 		{client.ErrFormat, ExitFailed, "let the program write its file anew, or repair it"},
 		{keeper.ErrShortLife, ExitFailed, "ask for less with --min-ttl"},
+		{outlet.ErrUnknown, ExitUsage, "see `keytray sync list`"},
+		{outlet.ErrKept, ExitFailed, "`keytray sync remove FILE` ends that"},
 		{sink.ErrNoRefresh, ExitFailed, ""},
 		{oauth.ErrTimeout, ExitFailed, "run the command again"},
 		{keeper.ErrLater, ExitLater, "try again in a moment; nothing was lost"},
@@ -131,6 +137,13 @@ func Explain(err error) (code int, hint string) {
 		return ExitFailed, "`keytray doctor --fix` sets the file aside and rebuilds it from the keychain"
 	}
 	return ExitFailed, ""
+}
+
+func ownedHint(e *client.OwnedError) string {
+	if client.Shared(e.Program) {
+		return "move it here first: `keytray import " + e.Program + "`"
+	}
+	return "remove that file, or choose another one"
 }
 
 func unfitHint(e *export.UnfitError) string {

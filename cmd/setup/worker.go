@@ -34,6 +34,7 @@ func (w *World) Work(ctx context.Context, in io.Reader, out io.Writer) error {
 		}
 		return d.Terminal(append([]string{w.command()}, args...))
 	}
+	worker.Sync = func(ctx context.Context) error { return w.Supply(ctx, k) }
 	return worker.Serve(ctx, in, out)
 }
 

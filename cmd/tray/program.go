@@ -229,6 +229,9 @@ func (p *program) newTray(k *keeper.Keeper, words *view.Words, own string, file 
 		state: view.State{Services: services(k.Providers), Working: map[sink.Ref]bool{}},
 	}
 	t.child = keeper.Child{Path: p.workerPath(), Args: append([]string{p.name, "__worker"}, p.args...), Stderr: file}
+	t.supplies = &setup.Supplies{World: p.world, Store: k.Store, Do: func(ctx context.Context) error {
+		return t.child.Do(ctx, keeper.Request{Do: "sync"}, nil, nil)
+	}}
 	t.shell = &shell{
 		words: words, screen: &screen{settle: settle, clicked: func(a view.Action) { t.post(func() { t.do(a) }) }},
 		bell: p.bell(own, func(bubble, button string) { t.post(func() { t.pressed(bubble, button) }) }),

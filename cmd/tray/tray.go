@@ -51,6 +51,8 @@ type tray struct {
 	wake    chan struct{}                     // has the keeper look at the files; holds one
 	keeping func()                            // ends the keeping of tokens; nil while somebody else does it
 	reloads *setup.Reloads                    // tells OpenClaw of renewals
+	// supplies keeps files of other programs current, by workers.
+	supplies *setup.Supplies
 	// known are the logins seen so far; one that vanishes may have to be restored.
 	known map[sink.Ref]bool
 	// unheard is when a notice found nobody to show it.
@@ -102,6 +104,7 @@ func (t *tray) drain() {
 	go func() { // ends with the work
 		t.flights.Wait()
 		t.reloads.Wait()
+		t.supplies.Wait()
 		close(rested)
 	}()
 	for {
@@ -168,6 +171,7 @@ func (t *tray) show() {
 		t.keep()
 		if t.keeping != nil {
 			t.reloads.Look(t.ctx)
+			t.supplies.Look(t.ctx)
 		}
 		t.probe()
 		if t.vanished {

@@ -1,0 +1,224 @@
+package outlet
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keytray/keytray/client"
+	"github.com/keytray/keytray/sink"
+)
+
+// Text is what a file is to hold: all of it, or of a program's shared file the
+// members that are the login's.
+type Text struct {
+	Generation uint64
+	Bytes      []byte
+}
+
+// Fetch brings the newest token of an outlet's login, in the outlet's format. It
+// answers sink.ErrUnknownProfile if there is no such login any more, and any other
+// error where that is not certain.
+type Fetch func(ctx context.Context, o Outlet) (Text, error)
+
+const (
+	// lockWait is how long another writer of the same file is waited for: a holder
+	// may have to wait for a renewal.
+	lockWait = 2 * time.Minute
+	lockPoll = 50 * time.Millisecond
+	// firstRest is the pause after a failure; it doubles up to longestRest.
+	firstRest   = 5 * time.Second
+	longestRest = 10 * time.Minute
+)
+
+// Add begins to keep a file current and writes it. If that fails there is no new
+// outlet.
+func (l List) Add(ctx context.Context, o Outlet, fetch Fetch) error {
+	if err := (sink.RealDisk{}).Prepare(filepath.Dir(l.Dir), filepath.Base(l.Dir)); err != nil {
+		return err
+	}
+	unlock, err := l.lock(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := l.save(o); err != nil {
+		return err
+	}
+	if err := l.write(ctx, o, fetch); err != nil {
+		return errors.Join(err, l.forget(o))
+	}
+	return nil
+}
+
+// Write brings a file up to date and notes what came of it. A file whose login is
+// gone loses what is ours in it. Due, if there is one, is asked again under the
+// lock whether there is still something to do.
+func (l List) Write(ctx context.Context, o Outlet, due func(Outlet) bool, fetch Fetch) error {
+	unlock, err := l.lock(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if now, err := l.read(l.file(o, suffix)); err != nil || now != o {
+		return nil // taken off the list meanwhile
+	}
+	if due != nil && !due(o) {
+		return nil
+	}
+	return l.write(ctx, o, fetch)
+}
+
+// Remove ends the keeping of a file and takes out of it what is ours. What is not
+// ours any more stays, which is no error.
+func (l List) Remove(ctx context.Context, o Outlet) error {
+	unlock, err := l.lock(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := o.drop(ctx, l.Last(o)); err != nil && !isOwned(err) {
+		return err
+	}
+	return l.forget(o)
+}
+
+// write is Write under the outlet's lock.
+func (l List) write(ctx context.Context, o Outlet, fetch Fetch) error {
+	last := l.Last(o)
+	next, err := l.renew(ctx, o, last, fetch)
+	if err != nil && ctx.Err() != nil {
+		return err // that says nothing of the file
+	}
+	now := time.Now().UTC()
+	if err != nil {
+		next = l.Last(o) // which tells what may be in the file
+		next.Error, next.Failures = oneLine(err), last.Failures+1
+		next.Next = now.Add(min(firstRest<<min(last.Failures, 10), longestRest))
+		return errors.Join(err, l.note(o, next))
+	}
+	next.At = now
+	if fi, err := os.Lstat(o.Path); err == nil {
+		next.Size, next.Changed = fi.Size(), fi.ModTime()
+	}
+	return l.note(o, next)
+}
+
+// renew writes the newest text and returns what the file has then. That the file
+// may have it is noted before.
+func (l List) renew(ctx context.Context, o Outlet, last Last, fetch Fetch) (Last, error) {
+	text, err := fetch(ctx, o)
+	if errors.Is(err, sink.ErrUnknownProfile) {
+		err := o.drop(ctx, last)
+		if isOwned(err) { // and so it has nothing of ours
+			err = nil
+		}
+		return Last{SignedOut: true}, err
+	}
+	if err != nil {
+		return last, err
+	}
+	mark, err := o.mark(text.Bytes)
+	if err != nil {
+		return last, err
+	}
+	both := last
+	both.Mark = last.And(mark)
+	if err := l.note(o, both); err != nil {
+		return last, err
+	}
+	return Last{Generation: text.Generation, Mark: mark}, o.put(ctx, text.Bytes, last.Mark)
+}
+
+func (o Outlet) mark(text []byte) (client.Mark, error) {
+	if client.Shared(o.Format) {
+		return client.Source{Program: o.Format, Path: o.Path}.Mark(text)
+	}
+	return client.Mark{Sums: []string{sum(text)}}, nil
+}
+
+// put writes the file, under the locks of its program.
+func (o Outlet) put(ctx context.Context, text []byte, last client.Mark) error {
+	if err := (sink.RealDisk{}).Prepare(filepath.Dir(o.Path)); err != nil {
+		return err
+	}
+	if client.Shared(o.Format) {
+		return client.Source{Program: o.Format, Path: o.Path}.Put(ctx, text, last)
+	}
+	old, err := sink.RealDisk{}.Read(o.Path, limit)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case bytes.Equal(old, text):
+		return nil
+	case len(last.Sums) == 0: // never written by us
+		return &client.OwnedError{Program: o.Format, Path: o.Path}
+	}
+	return sink.RealDisk{}.Replace(o.Path, text)
+}
+
+// drop takes what is ours out of the file.
+func (o Outlet) drop(ctx context.Context, last Last) error {
+	if len(last.Sums) == 0 {
+		return nil
+	}
+	if client.Shared(o.Format) {
+		return client.Source{Program: o.Format, Path: o.Path}.Drop(ctx, last.Mark)
+	}
+	old, err := sink.RealDisk{}.Read(o.Path, limit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(last.Sums, sum(old)) {
+		return &client.OwnedError{Program: o.Format, Path: o.Path}
+	}
+	return sink.RealDisk{}.Remove(o.Path)
+}
+
+// lock takes the outlet's own lock.
+func (l List) lock(ctx context.Context, o Outlet) (unlock func(), err error) {
+	if err := (sink.RealDisk{}).Prepare(l.Place); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, sink.ErrBusy)
+	defer cancel()
+	for {
+		unlock, err := sink.RealLocker{}.TryLock(l.lockFile(o))
+		if err != nil {
+			return nil, fmt.Errorf("locking %s: %w", o.Path, err)
+		}
+		if unlock != nil {
+			return unlock, nil
+		}
+		select {
+		case <-time.After(lockPoll):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("locking %s: %w", o.Path, context.Cause(ctx))
+		}
+	}
+}
+
+func isOwned(err error) bool {
+	_, ok := errors.AsType[*client.OwnedError](err)
+	return ok
+}
+
+func sum(b []byte) string {
+	s := sha256.Sum256(b)
+	return hex.EncodeToString(s[:])
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
