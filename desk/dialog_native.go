@@ -28,6 +28,17 @@ func (Desk) Confirm(ctx context.Context, title, text, ok string) error {
 	return dialogError(ctx, err)
 }
 
+// Offer shows a text with two buttons besides one that dismisses it, and returns
+// which of them was pressed, 0 or 1.
+func (Desk) Offer(ctx context.Context, title, text, first, second string) (int, error) {
+	err := zenity.Question(clean(text, textLimit), zenity.Title(plain.Line(title, titleLimit)), zenity.OKLabel(plain.Line(first, labelLimit)),
+		zenity.ExtraButton(plain.Line(second, labelLimit)), zenity.CancelLabel("Cancel"), zenity.InfoIcon, zenity.Context(ctx))
+	if errors.Is(err, zenity.ErrExtraButton) {
+		return 1, nil
+	}
+	return 0, dialogError(ctx, err)
+}
+
 // Tell shows a text of several lines and returns when the window is closed.
 func (Desk) Tell(ctx context.Context, title, text string) error {
 	err := dialogError(ctx, zenity.Info(clean(text, tellLimit), zenity.Title(plain.Line(title, titleLimit)), zenity.InfoIcon, zenity.Context(ctx)))

@@ -96,6 +96,44 @@ func TestConfirmWantsAYes(t *testing.T) {
 	}
 }
 
+// TestOfferTellsItsButtonsApart, and the cross from both.
+func TestOfferTellsItsButtonsApart(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		toolkit int
+		keys    []string
+		want    int
+		err     error
+	}{
+		{0, []string{"Tab", "Tab", "space"}, 0, nil},
+		{0, []string{"Tab", "Tab", "Tab", "space"}, 1, nil},
+		{0, []string{"Escape"}, 0, desk.ErrDismissed},
+		{1, []string{"Return"}, 0, nil},
+		{1, []string{"Tab", "space"}, 1, nil},
+		{1, []string{"Escape"}, 0, desk.ErrDismissed},
+	} {
+		k := toolkits[c.toolkit]
+		t.Run(k.program+" "+strings.Join(c.keys, " "), func(t *testing.T) {
+			t.Parallel()
+			find(t, k.pkg, k.program)
+			s := newScreen(t)
+			type answer struct {
+				button int
+				err    error
+			}
+			got := make(chan answer, 1)
+			go func() {
+				button, err := s.desk(k.env).Offer(t.Context(), "Sign in", "Visit this page and enter the code:\n\nhttps://as.test/device_a\n\nWDJB-MJHT", "Open", "Copy")
+				got <- answer{button, err}
+			}()
+			s.answer("Sign in", c.keys...)
+			if a := <-got; a.button != c.want || !errors.Is(a.err, c.err) {
+				t.Errorf("Offer = %d, %v after %q, want %d, %v", a.button, a.err, c.keys, c.want, c.err)
+			}
+		})
+	}
+}
+
 func TestTellReturnsWhenItIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, k := range toolkits {
@@ -181,6 +219,9 @@ func TestWithoutADisplayThereIsNoDialog(t *testing.T) {
 		}
 		if err := d.Confirm(t.Context(), "Title", "text", "OK"); !errors.Is(err, desk.ErrNoDialog) {
 			t.Errorf("Confirm with %q = %v, want ErrNoDialog", env, err)
+		}
+		if _, err := d.Offer(t.Context(), "Title", "text", "Open", "Copy"); !errors.Is(err, desk.ErrNoDialog) {
+			t.Errorf("Offer with %q = %v, want ErrNoDialog", env, err)
 		}
 		if err := d.Tell(t.Context(), "Title", "text"); !errors.Is(err, desk.ErrNoDialog) {
 			t.Errorf("Tell with %q = %v, want ErrNoDialog", env, err)

@@ -18,13 +18,15 @@ import (
 )
 
 // words are the arguments for one dialog.
-type words struct{ title, text, ok string }
+type words struct{ title, text, ok, other string }
 
 // toolkit is a program that shows dialogs. It exits with 0 for yes and with 1,
 // or kdialog with 2, for no, and prints what was entered.
 type toolkit struct {
-	program            string
-	ask, confirm, tell func(words) []string
+	program                   string
+	ask, confirm, tell, offer func(words) []string
+	// second reports whether offer ended with its second button.
+	second func(printed string, code int) bool
 }
 
 // toolkits are the programs that are known, the better ones first. Zenity and
@@ -33,9 +35,9 @@ type toolkit struct {
 func toolkits() []toolkit {
 	var all []toolkit
 	for _, program := range []string{"zenity", "matedialog", "qarma"} {
-		all = append(all, toolkit{program, zenityAsk, zenityConfirm, zenityTell})
+		all = append(all, toolkit{program, zenityAsk, zenityConfirm, zenityTell, zenityOffer, zenitySecond})
 	}
-	return append(all, toolkit{"kdialog", kdialogAsk, kdialogConfirm, kdialogTell})
+	return append(all, toolkit{"kdialog", kdialogAsk, kdialogConfirm, kdialogTell, kdialogOffer, kdialogSecond})
 }
 
 func zenityAsk(w words) []string {
@@ -51,6 +53,14 @@ func zenityTell(w words) []string {
 	return []string{"--text-info", "--title=" + w.title, "--width=640", "--height=420"}
 }
 
+// zenityOffer reads its text, which then can be selected, and is in no list of
+// processes. Its second button exits as a no does, and prints its label.
+func zenityOffer(w words) []string {
+	return []string{"--text-info", "--title=" + w.title, "--width=480", "--height=260", "--ok-label=" + w.ok, "--extra-button=" + w.other, "--cancel-label=Cancel"}
+}
+
+func zenitySecond(printed string, code int) bool { return code == 1 && printed != "" }
+
 func kdialogAsk(w words) []string { return []string{"--title=" + w.title, "--password=" + w.text} }
 
 func kdialogConfirm(w words) []string {
@@ -61,37 +71,58 @@ func kdialogTell(w words) []string {
 	return []string{"--title=" + w.title, "--textbox", "-", "640", "420"}
 }
 
+func kdialogOffer(w words) []string {
+	return []string{"--title=" + w.title, "--yesnocancel=" + w.text, "--yes-label=" + w.ok, "--no-label=" + w.other, "--cancel-label=Cancel"}
+}
+
+func kdialogSecond(_ string, code int) bool { return code == 1 }
+
 // Ask shows a dialog with a hidden entry and returns what the person entered, as
 // it is. It waits for them; the end of ctx takes the dialog away.
 func (d Desk) Ask(ctx context.Context, title, text string) (secret.Text, error) {
-	out, err := d.show(ctx, words{title: title, text: text}, func(t toolkit) func(words) []string { return t.ask }, "")
+	out, _, err := d.show(ctx, words{title: title, text: text}, func(t toolkit) func(words) []string { return t.ask }, "")
 	return secret.New(strings.TrimSuffix(out, "\n")), err
 }
 
 // Confirm asks a question; ok is what the button says that does it. A nil error
 // is a yes.
 func (d Desk) Confirm(ctx context.Context, title, text, ok string) error {
-	_, err := d.show(ctx, words{title, text, ok}, func(t toolkit) func(words) []string { return t.confirm }, "")
+	_, _, err := d.show(ctx, words{title: title, text: text, ok: ok}, func(t toolkit) func(words) []string { return t.confirm }, "")
 	return err
 }
 
 // Tell shows a text of several lines, which the person can select and copy, and
 // returns when the window is closed.
 func (d Desk) Tell(ctx context.Context, title, text string) error {
-	_, err := d.show(ctx, words{title: title}, func(t toolkit) func(words) []string { return t.tell }, clean(text, tellLimit))
+	_, _, err := d.show(ctx, words{title: title}, func(t toolkit) func(words) []string { return t.tell }, clean(text, tellLimit))
 	if errors.Is(err, ErrDismissed) {
 		return nil
 	}
 	return err
 }
 
-// show runs a dialog program and returns what it printed.
-func (d Desk) show(ctx context.Context, w words, args func(toolkit) func(words) []string, stdin string) (string, error) {
+// Offer shows a text, which the person can select where the dialog lets them,
+// with two buttons besides one that dismisses it, and returns which of them was
+// pressed, 0 or 1.
+func (d Desk) Offer(ctx context.Context, title, text, first, second string) (int, error) {
+	var t toolkit
+	out, code, err := d.show(ctx, words{title, text, first, second}, func(x toolkit) func(words) []string {
+		t = x
+		return x.offer
+	}, wrap(clean(text, textLimit)))
+	if errors.Is(err, ErrDismissed) && t.second(out, code) {
+		return 1, nil
+	}
+	return 0, err
+}
+
+// show runs a dialog program and returns what it printed and its exit code.
+func (d Desk) show(ctx context.Context, w words, args func(toolkit) func(words) []string, stdin string) (string, int, error) {
 	t, err := d.toolkit(ctx)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	w = words{neutral(plain.Line(w.title, titleLimit)), neutral(wrap(clean(w.text, textLimit))), neutral(plain.Line(w.ok, labelLimit))}
+	w = words{neutral(plain.Line(w.title, titleLimit)), neutral(wrap(clean(w.text, textLimit))), neutral(plain.Line(w.ok, labelLimit)), neutral(plain.Line(w.other, labelLimit))}
 	cmd := exec.CommandContext(ctx, t.program, args(t)(w)...) //nolint:gosec // one of ours, with texts that are cleaned
 	cmd.Env, cmd.WaitDelay = d.Environ, time.Second
 	cmd.Stdin = strings.NewReader(stdin)
@@ -99,15 +130,15 @@ func (d Desk) show(ctx context.Context, w words, args func(toolkit) func(words) 
 	exit, exited := errors.AsType[*exec.ExitError](err)
 	switch {
 	case err == nil:
-		return string(out), nil
+		return string(out), 0, nil
 	case ctx.Err() != nil:
-		return "", context.Cause(ctx)
+		return "", 0, context.Cause(ctx)
 	case exited && (exit.ExitCode() == 1 || exit.ExitCode() == 2):
-		return "", ErrDismissed
+		return string(out), exit.ExitCode(), ErrDismissed
 	case exited: // what it says may quote the entry
-		return "", fmt.Errorf("%w: %s ended with %s", ErrNoDialog, t.program, exit.ProcessState)
+		return "", 0, fmt.Errorf("%w: %s ended with %s", ErrNoDialog, t.program, exit.ProcessState)
 	default:
-		return "", fmt.Errorf("%w: %w", ErrNoDialog, err)
+		return "", 0, fmt.Errorf("%w: %w", ErrNoDialog, err)
 	}
 }
 

@@ -207,7 +207,7 @@ func (f *flight) watch(ctx context.Context, commands <-chan Command, tell func(E
 // note keeps what an event says about the risk of killing its sender.
 func (f *flight) note(e Event, limit *time.Timer) {
 	switch e.Event {
-	case "url": // a person is on the way, as long as it takes
+	case "url", "code": // a person is on the way, as long as it takes
 		f.person = true
 		limit.Stop()
 	case "asking":

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/secret"
@@ -38,6 +39,62 @@ func (j *job) login(ctx context.Context, k *Keeper, r Request) (sink.Profile, er
 		Pasted:  pasted,
 		Refused: j.refuse,
 	})
+}
+
+// loginWithCode signs in with a code, in a dialog that stays until that is done.
+// Dismissing it gives the sign-in up.
+func (j *job) loginWithCode(ctx context.Context, k *Keeper, r Request) (sink.Profile, error) {
+	if j.w.Desk == nil {
+		return sink.Profile{}, ErrNoDesk
+	}
+	waiting, over := context.WithCancelCause(ctx)
+	var dialogs sync.WaitGroup
+	defer dialogs.Wait()
+	defer over(nil) // takes the dialog away
+	say := r.Say.or("Sign in to "+k.name(r.Provider), "Visit this page in any browser and enter the code. Do so only if you have just asked for it yourself.", "Open")
+	say.Other = cmp.Or(say.Other, "Copy")
+	p, err := k.Login(waiting, LoginRequest{
+		Agent: r.Agent, Provider: r.Provider, ProfileID: r.Profile,
+		Code: func(c oauth.DeviceCode) error {
+			j.tell(Event{Event: "code", UserCode: c.UserCode, URL: c.Page, Complete: c.Complete, ExpiresAt: c.Expires.UnixMilli()})
+			dialogs.Go(func() { over(j.offer(waiting, say, c)) })
+			return nil
+		},
+		Refused: j.refuse,
+	})
+	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
+		err = context.Cause(waiting)
+	}
+	return p, err
+}
+
+// offer shows a code until ctx ends or the person dismisses it, which is the
+// error.
+func (j *job) offer(ctx context.Context, say Say, c oauth.DeviceCode) error {
+	copying, stop := context.WithCancel(ctx)
+	var copies sync.WaitGroup
+	defer copies.Wait()
+	defer stop()
+	text := say.Text + "\n\n" + c.Page + "\n\n" + c.UserCode
+	for {
+		button, err := j.w.Desk.Offer(ctx, say.Title, text, say.OK, say.Other)
+		switch {
+		case err != nil:
+			return err
+		case button == 0:
+			j.tell(Event{Event: "open", URL: cmp.Or(c.Complete, c.Page)})
+		default:
+			copies.Go(func() { j.copyCode(copying, c) }) // one before ends with this
+		}
+	}
+}
+
+// copyCode holds a code in the clipboard until ctx ends.
+func (j *job) copyCode(ctx context.Context, c oauth.DeviceCode) {
+	err := j.w.Desk.Copy(ctx, secret.New(c.UserCode), time.Until(c.Expires), func() {})
+	if err != nil && ctx.Err() == nil {
+		j.refuse(err)
+	}
 }
 
 // paste lets a dialog be opened, unless one is.
@@ -125,7 +182,7 @@ func (j *job) add(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (sink
 
 // or fills in what is empty.
 func (s Say) or(title, text, ok string) Say {
-	return Say{cmp.Or(s.Title, title), cmp.Or(s.Text, text), cmp.Or(s.OK, ok)}
+	return Say{cmp.Or(s.Title, title), cmp.Or(s.Text, text), cmp.Or(s.OK, ok), s.Other}
 }
 
 // asking tells that the person is asked, and that they have answered.
@@ -180,6 +237,9 @@ func (j *job) terminal(r Request, ref sink.Ref) error {
 		return ErrNoDesk
 	}
 	args := []string{"doctor"}
+	if r.Code {
+		args = []string{"models", "auth", "login", "--device"}
+	}
 	switch r.Kind {
 	case SetupToken:
 		args = []string{"models", "auth", "setup-token"}
@@ -188,7 +248,7 @@ func (j *job) terminal(r Request, ref sink.Ref) error {
 	case APIKey:
 		args = []string{"models", "auth", "paste-api-key"}
 	}
-	if r.Kind != "" {
+	if r.Kind != "" || r.Code {
 		args = append(args, "--provider", r.Provider, "--agent", ref.Agent)
 		if ref.ID != "" {
 			args = append(args, "--profile-id", ref.ID)

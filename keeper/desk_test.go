@@ -29,6 +29,7 @@ type person struct {
 	mu        sync.Mutex // guards all below
 	answers   []string
 	refuses   bool
+	presses   []int    // buttons of Offer
 	saw       []string // titles and texts
 	clipboard secret.Text
 }
@@ -64,11 +65,27 @@ func (p *person) Confirm(_ context.Context, title, text, ok string) error {
 	return nil
 }
 
+func (p *person) Offer(ctx context.Context, title, text, first, second string) (int, error) {
+	p.mu.Lock()
+	p.saw = append(p.saw, strings.Join([]string{title, text, first, second}, "\n"))
+	refuses, presses := p.refuses, p.presses
+	p.presses = presses[min(1, len(presses)):]
+	p.mu.Unlock()
+	if refuses {
+		return 0, errNo
+	}
+	if len(presses) > 0 {
+		return presses[0], nil
+	}
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
 func (p *person) Copy(ctx context.Context, text secret.Text, during time.Duration, held func()) error {
 	p.mu.Lock()
 	p.clipboard = text
 	p.mu.Unlock()
-	if during != 30*time.Second {
+	if during != 30*time.Second && during != 5*time.Minute {
 		return errors.New("for how long?")
 	}
 	held()

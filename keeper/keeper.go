@@ -22,6 +22,8 @@ var (
 	ErrUnknownProvider = errors.New("no such provider")
 	// ErrNoBrowserLogin means that a provider has secrets to be pasted, and no more.
 	ErrNoBrowserLogin = errors.New("no sign-in through the browser is known")
+	// ErrNoDeviceLogin means that nobody can sign in to a provider with a code.
+	ErrNoDeviceLogin = errors.New("no sign-in with a code is known")
 	// ErrLater means that trying again later is right; nothing was lost.
 	ErrLater = errors.New("not possible right now")
 	// ErrShortLife means that no token of this login ever lives as long as asked.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/keytray/keytray/oauth"
@@ -19,7 +20,8 @@ var ErrSignedOut = errors.New("signed out in the meantime")
 // ErrTaken means that the wanted profile id belongs to something else.
 var ErrTaken = errors.New("this profile id is taken")
 
-// LoginRequest is a sign-in that a person asked for.
+// LoginRequest is a sign-in that a person asked for. It needs Show or Code; with
+// both the first answer wins.
 type LoginRequest struct {
 	Agent, Provider string
 	// ProfileID is the id to use; empty means one made of provider and account.
@@ -28,18 +30,22 @@ type LoginRequest struct {
 	// Why is nil, or says why the browser cannot come back to us by itself, so
 	// that the answer must be pasted. An error of Show ends the login.
 	Show func(url string, why error) error
+	// Code brings a code before the person, who enters it in a browser anywhere.
+	// An error of Code ends the login.
+	Code func(oauth.DeviceCode) error
 	// Pasted delivers what the person types while the login waits; nil for
-	// nothing. An answer that is no good is reported to Refused.
+	// nothing. An answer that is no good is reported to Refused, and so is a way
+	// that fails while another is open.
 	Pasted  <-chan secret.Text
 	Refused func(error)
 
 	since sink.Epochs
 }
 
-// Login signs in through the browser and saves the login. Before the person is
-// asked anything the keychain has proved that it can save. The browser is told
-// of success only after the login was read back. Signing in again as the same
-// account renews its profile; another account never overwrites it.
+// Login signs in through the browser or with a code and saves the login. Before
+// the person is asked anything the keychain has proved that it can save. The
+// browser is told of success only after the login was read back. Signing in again
+// as the same account renews its profile; another account never overwrites it.
 func (k *Keeper) Login(ctx context.Context, r LoginRequest) (sink.Profile, error) {
 	p, err := k.oauthProvider(r.Provider)
 	if err != nil {
@@ -48,17 +54,44 @@ func (k *Keeper) Login(ctx context.Context, r LoginRequest) (sink.Profile, error
 	if r.ProfileID != "" && k.Store.Foreign(sink.Ref{Agent: r.Agent, ID: r.ProfileID}) {
 		return sink.Profile{}, fmt.Errorf("%s: %w by another program's login", r.ProfileID, ErrTaken)
 	}
+	if r, err = r.within(p); err != nil {
+		return sink.Profile{}, fmt.Errorf("%s: %w", r.Provider, err)
+	}
 	if err := k.Store.Ready(ctx); err != nil {
 		return sink.Profile{}, err
 	}
 	r.since = k.Store.Epochs(r.Agent)
-	l, err := k.Client.StartLogin(ctx, p)
+	w, err := k.open(ctx, p, r)
 	if err != nil {
 		return sink.Profile{}, fmt.Errorf("signing in to %s: %w", r.Provider, err)
 	}
-	profile, err := k.login(ctx, l, r, pinOf(p))
-	l.Close(err)
+	profile, err := k.login(ctx, w, r, pinOf(p))
+	w.close(err)
 	return profile, err
+}
+
+// within leaves out the ways that a provider does not have.
+func (r LoginRequest) within(p provider.OAuth) (LoginRequest, error) {
+	none := ErrNoBrowserLogin
+	if r.Show == nil {
+		none = ErrNoDeviceLogin
+	}
+	if p.AuthorizationEndpoint == "" {
+		r.Show = nil
+	}
+	if p.DeviceAuthorizationEndpoint == "" {
+		r.Code = nil
+	}
+	if r.Show == nil && r.Code == nil {
+		return r, none
+	}
+	return r, nil
+}
+
+func (r LoginRequest) refused(err error) {
+	if r.Refused != nil {
+		r.Refused(err)
+	}
 }
 
 // pinOf is where a login of p may be renewed.
@@ -66,20 +99,99 @@ func pinOf(p provider.OAuth) sink.Pin {
 	return sink.Pin{Issuer: p.Issuer, Client: p.ClientID, TokenEndpoint: p.TokenEndpoint, RevocationEndpoint: p.RevocationEndpoint}
 }
 
+// ways are the ways to sign in that are open; at least one is.
+type ways struct {
+	page *oauth.Login
+	code *oauth.Device
+}
+
+// open opens the ways that are wanted.
+func (k *Keeper) open(ctx context.Context, p provider.OAuth, r LoginRequest) (w ways, err error) {
+	if r.Code != nil {
+		w.code, err = k.Client.StartDevice(ctx, p)
+		if err != nil && (r.Show == nil || ctx.Err() != nil) {
+			return w, err
+		}
+		if err != nil { // the other way may do
+			w.code = nil
+			r.refused(err)
+		}
+	}
+	if r.Show != nil {
+		w.page, err = k.Client.StartLogin(ctx, p)
+	}
+	return w, err
+}
+
+// show brings them before the person.
+func (w ways) show(r LoginRequest) error {
+	if w.code != nil {
+		if err := r.Code(w.code.DeviceCode); err != nil {
+			return err
+		}
+	}
+	if w.page != nil {
+		return r.Show(w.page.URL, w.page.Listening())
+	}
+	return nil
+}
+
+// wait returns what the first way has that leads to a token. A way that fails
+// ends the others only if the person said no.
+func (w ways) wait(ctx context.Context, r LoginRequest) (oauth.Token, error) {
+	type answer struct {
+		token oauth.Token
+		err   error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	answers := make(chan answer, 2)
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	defer cancel()
+	open := 0
+	wait := func(f func(context.Context) (oauth.Token, error)) {
+		open++
+		waiting.Go(func() {
+			t, err := f(ctx)
+			answers <- answer{t, err}
+		})
+	}
+	if w.page != nil {
+		wait(w.page.Wait)
+		waiting.Go(func() { feed(ctx, w.page, r) })
+	}
+	if w.code != nil {
+		wait(w.code.Wait)
+	}
+	for {
+		a := <-answers
+		open--
+		if a.err == nil || open == 0 || ctx.Err() != nil || saidNo(a.err) {
+			return a.token, a.err
+		}
+		if !errors.Is(a.err, oauth.ErrTimeout) {
+			r.refused(a.err)
+		}
+	}
+}
+
+func saidNo(err error) bool {
+	e, ok := errors.AsType[*oauth.Error](err)
+	return ok && e.Code == "access_denied"
+}
+
+func (w ways) close(err error) {
+	if w.page != nil {
+		w.page.Close(err)
+	}
+}
+
 // login is Login from the open door on.
-func (k *Keeper) login(ctx context.Context, l *oauth.Login, r LoginRequest, pin sink.Pin) (sink.Profile, error) {
-	if err := r.Show(l.URL, l.Listening()); err != nil {
+func (k *Keeper) login(ctx context.Context, w ways, r LoginRequest, pin sink.Pin) (sink.Profile, error) {
+	if err := w.show(r); err != nil {
 		return sink.Profile{}, err
 	}
-	waiting, done := context.WithCancel(ctx)
-	fed := make(chan struct{})
-	go func() {
-		defer close(fed)
-		feed(waiting, l, r)
-	}()
-	t, err := l.Wait(ctx)
-	done()
-	<-fed
+	t, err := w.wait(ctx, r)
 	if err != nil {
 		return sink.Profile{}, fmt.Errorf("signing in to %s: %w", r.Provider, err)
 	}

@@ -208,8 +208,8 @@ func feed(ctx context.Context, l *oauth.Login, r LoginRequest) {
 			if !ok {
 				return
 			}
-			if err := l.Paste(s.Reveal()); err != nil && r.Refused != nil {
-				r.Refused(err)
+			if err := l.Paste(s.Reveal()); err != nil {
+				r.refused(err)
 			}
 		case <-ctx.Done():
 			return

@@ -48,7 +48,7 @@ type Request struct {
 	//
 	//	renew    what is due, see [Keeper.Renew]
 	//	refresh  renew now: a person wants it
-	//	login    sign in through the browser
+	//	login    sign in through the browser, or with a code
 	//	add      ask for a secret in a dialog, until it is a good one, and keep it
 	//	copy     hold an access token in the clipboard for 30 s, or until cancel
 	//	logout   remove the login
@@ -67,6 +67,9 @@ type Request struct {
 	Profile string `json:"profile,omitempty"`
 	// Provider is for login, add and terminal.
 	Provider string `json:"provider,omitempty"`
+	// Code has login show a code in a dialog, to be entered in a browser anywhere,
+	// and terminal the command that does the same.
+	Code bool `json:"code,omitempty"`
 	// Kind is for add and terminal: setup-token, token or api_key.
 	Kind Pasted `json:"kind,omitempty"`
 	// Confirm lets logout ask the person first; a no is an error, cancelled.
@@ -84,6 +87,8 @@ type Say struct {
 	Title string `json:"title,omitempty"`
 	Text  string `json:"text,omitempty"`
 	OK    string `json:"ok,omitempty"`
+	// Other is the second button, where there are two.
+	Other string `json:"other,omitempty"`
 }
 
 // Command is a later line for a worker: cancel, or, during a login, paste, for
@@ -99,6 +104,9 @@ type Event struct {
 	//
 	//	started    with pid
 	//	url        the sign-in page waits, with url and perhaps manual
+	//	code       a code waits to be entered, with userCode, url, perhaps complete,
+	//	           and expiresAt
+	//	open       the person wants to see a page, url
 	//	asking     a dialog waits for the person, who takes the time they need
 	//	answered   and they have answered it
 	//	refused    a paste was no good, or a command cannot be followed; it goes on
@@ -113,6 +121,12 @@ type Event struct {
 	PID int `json:"pid,omitempty"`
 	// URL is the sign-in page. It is of use only in the browser of this person.
 	URL string `json:"url,omitempty"`
+	// UserCode comes with code: what is to be entered at URL, or is part of Complete
+	// already, until ExpiresAt, in Unix milliseconds. It is for the person alone: in
+	// no log and no notification.
+	UserCode  string `json:"userCode,omitempty"`
+	Complete  string `json:"complete,omitempty"`
+	ExpiresAt int64  `json:"expiresAt,omitempty"`
 	// Manual comes with url where the browser cannot come back by itself, and says
 	// why: the person has to paste what it ends on.
 	Manual string `json:"manual,omitempty"`
@@ -157,6 +171,9 @@ type Desk interface {
 	// which nil is a yes; ok is the button that says so.
 	Ask(ctx context.Context, title, text string) (secret.Text, error)
 	Confirm(ctx context.Context, title, text, ok string) error
+	// Offer shows a text with two buttons, besides one that dismisses it, and
+	// returns which of them was pressed, 0 or 1.
+	Offer(ctx context.Context, title, text, first, second string) (int, error)
 	// Copy holds the clipboard for a while, and calls held when it has it.
 	Copy(ctx context.Context, text secret.Text, during time.Duration, held func()) error
 }
@@ -212,7 +229,7 @@ func (w Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	j.tell(Event{Event: "started", PID: os.Getpid()})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go j.obey(lines, r.Do == "login", cancel) // blocked in a read until the process ends
+	go j.obey(lines, r.Do == "login" && !r.Code, cancel) // blocked in a read until the process ends
 	finished := make(chan error, 1)
 	go func() { finished <- j.do(ctx, r) }() // waited for, or abandoned with the process
 	err = j.wait(ctx, finished)
@@ -386,6 +403,8 @@ func (j *job) operate(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (
 		return sink.Profile{}, j.w.Sync(ctx)
 	case r.Do == "terminal":
 		return sink.Profile{}, j.terminal(r, ref)
+	case r.Do == "login" && r.Code:
+		return j.loginWithCode(ctx, k, r)
 	case r.Do == "login":
 		return j.login(ctx, k, r)
 	case r.Do == "add":
