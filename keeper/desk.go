@@ -214,13 +214,23 @@ func (j *job) logout(ctx context.Context, k *Keeper, r Request, ref sink.Ref) er
 		return ErrNoDesk
 	}
 	if r.Confirm {
-		say := r.Say.or("Remove a login", "Remove "+ref.ID+" from this machine? Programs that use it have to sign in again. The provider is not told.", "Remove")
+		say := r.Say.or("Remove a login", "Remove "+ref.ID+" from this machine? Programs that use it have to sign in again.", "Remove")
 		err := j.asking(func() error { return j.w.Desk.Confirm(ctx, say.Title, say.Text, say.OK) })
 		if err != nil {
 			return err
 		}
 	}
-	return k.Logout(ctx, ref)
+	f, why, err := k.Logout(ctx, ref, false)
+	if err != nil {
+		return err
+	}
+	said := Event{Event: "farewell", Farewell: f}
+	if why != nil {
+		failure := j.w.Explain(why)
+		said.Failure = &failure
+	}
+	j.tell(said)
+	return nil
 }
 
 // unlock lets a locked keychain ask the person who waits.

@@ -301,7 +301,7 @@ func TestALogoutIsConfirmed(t *testing.T) {
 	if d.profile(login.Ref).Generation != 1 || !strings.Contains(p.seen()[0], login.ID) {
 		t.Errorf("asked %q", p.seen())
 	}
-	if events, _, err := d.serveWith(t.Context(), &person{}, strings.NewReader(request), nil); err != nil || names(events) != "started asking answered done" {
+	if events, _, err := d.serveWith(t.Context(), &person{}, strings.NewReader(request), nil); err != nil || names(events) != "started asking answered farewell done" {
 		t.Errorf("confirmed: %s, %v", names(events), err)
 	}
 	if _, err := d.keeper().Store.Profile(login.Ref); !errors.Is(err, sink.ErrUnknownProfile) {

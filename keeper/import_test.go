@@ -274,7 +274,7 @@ func TestTwoLoginsOfOneAccountAreNotImported(t *testing.T) {
 	}
 	work := n.request("alice")
 	work.Agent = "work"
-	if err := n.keeper().Logout(t.Context(), first.Ref); err != nil {
+	if _, _, err := n.keeper().Logout(t.Context(), first.Ref, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := n.keeper().Login(t.Context(), work); err != nil {
@@ -390,7 +390,7 @@ func TestLegacyLoginsMove(t *testing.T) {
 	if moved, err := n.keeper().ImportLegacy(t.Context(), "main"); len(moved) > 0 || err != nil {
 		t.Errorf("the next time: %v, %v", moved, err)
 	}
-	if err := n.keeper().Logout(t.Context(), sink.Ref{Agent: "main", ID: "demo:" + c.Account.Email}); err != nil {
+	if _, _, err := n.keeper().Logout(t.Context(), sink.Ref{Agent: "main", ID: "demo:" + c.Account.Email}, false); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,5 +1,5 @@
-// Package keeper keeps logins usable: it signs in, renews and hands out access
-// tokens. It is the only place where protocol (package oauth) meets state
+// Package keeper keeps logins usable: it signs in and out, renews and hands out
+// access tokens. It is the only place where protocol (package oauth) meets state
 // (package sink), and knows the rules between them: when a token is due, when a
 // refresh token may be sent, and what an error means for a login.
 package keeper

@@ -347,7 +347,7 @@ func TestASignOutWinsOverALoginThatWaited(t *testing.T) {
 	r := d.request("alice")
 	show := r.Show
 	r.Show = func(url string, why error) error { // while the browser is open
-		if err := d.keeper().Logout(t.Context(), p.Ref); err != nil {
+		if _, _, err := d.keeper().Logout(t.Context(), p.Ref, false); err != nil {
 			t.Error(err)
 		}
 		return show(url, why)

@@ -278,9 +278,3 @@ func (k *Keeper) AddToken(ctx context.Context, ref sink.Ref, kind sink.Kind, pro
 	}
 	return k.Store.Profile(ref)
 }
-
-// Logout removes a login from this machine. The provider is not told: its
-// tokens live on there until they expire.
-func (k *Keeper) Logout(ctx context.Context, ref sink.Ref) error {
-	return k.Store.Remove(ctx, ref, nil)
-}

@@ -78,7 +78,7 @@ func signOut(p *proc, ref sink.Ref) error {
 	p.w.mayBeOut[ref.Agent] = true // also when we are killed: the next process finishes it
 	key := p.w.keyOf(ref.Agent)
 	p.done()
-	err := p.keeper.Logout(context.Background(), ref)
+	_, _, err := p.keeper.Logout(context.Background(), ref, false)
 	p.hold()
 	defer p.done()
 	for name := range p.w.items {
@@ -153,6 +153,7 @@ func (w *world) settleAgent(p *proc, agent string) {
 	required, ok := errors.AsType[*keeper.LoginRequiredError](last)
 	switch {
 	case w.mayBeOut[agent] && errors.Is(last, sink.ErrUnknownProfile):
+		w.gone[agent] = true
 	case ok && w.server.lostAny():
 	case ok:
 		w.violation("I4/I9: %s's login is gone (%s), and no answer was lost", agent, required.Reason)
@@ -273,6 +274,36 @@ func TestSimulationEachFaultAtEachStep(t *testing.T) {
 	t.Logf("%d runs", runs)
 }
 
+// TestSimulationSignOut tries every fault at every step of a sign-out, with a second
+// process that wants tokens beside it. In the end the login works, or it is gone
+// and the provider knows, unless that is what failed.
+func TestSimulationSignOut(t *testing.T) {
+	procs := [][]act{{{time.Minute, "token", "", useToken}, {6 * time.Minute, "sign out", "", signOut}}, twoRenewals()}
+	calm := simulate(t, 1, provider.Strict, nil, procs, nil)
+	report(t, calm, "no fault")
+	if !slices.Contains(calm.kinds, "revoke") || !calm.gone[simAgents[0]] {
+		t.Fatalf("the sign-out did not take place: %v", calm.kinds)
+	}
+	runs := 0
+	for i, kind := range calm.kinds {
+		for _, f := range faultsOf(kind) {
+			if runs++; raceEnabled && runs%10 != 0 {
+				continue
+			}
+			w := simulate(t, 1, provider.Strict, map[int]fault{i + 1: f}, procs, nil)
+			name := fmt.Sprintf("%s at step %d (%s)", f, i+1, kind)
+			report(t, w, name)
+			if w.gone[simAgents[0]] && !w.server.logins[0].revoked && !slices.Contains(serverFaults, f) {
+				t.Errorf("%s: the provider was never told\n%s", name, strings.Join(w.trace, "\n"))
+			}
+			if t.Failed() {
+				return
+			}
+		}
+	}
+	t.Logf("%d runs", runs)
+}
+
 func faultsOf(kind string) []fault {
 	switch kind {
 	case "get", "barrier":
@@ -283,7 +314,7 @@ func faultsOf(kind string) []fault {
 		return slices.Concat(killFaults, diskFaults, []fault{fullLocked})
 	case "connect":
 		return slices.Concat(killFaults, []fault{asDial})
-	case "post":
+	case "post", "revoke":
 		return slices.Concat(killFaults, serverFaults)
 	default:
 		return slices.Concat(killFaults, diskFaults)

@@ -102,6 +102,7 @@ type world struct {
 	violations []string
 	highest    map[string]uint64 // generation seen in each agent's mirror
 	mayBeOut   map[string]bool   // agents that somebody signed out
+	gone       map[string]bool   // those that are, in the end
 }
 
 // event happens to the world at the first step after its time.
@@ -134,7 +135,7 @@ type lateWrite struct {
 func newWorld(seed uint64, policy provider.Policy) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(seed, 1)), plan: map[int]fault{},
-		highest: map[string]uint64{}, mayBeOut: map[string]bool{}, items: map[string][]byte{}, files: map[string][]byte{}, locks: map[string]*proc{}, bodies: map[string]sink.LockBody{},
+		highest: map[string]uint64{}, mayBeOut: map[string]bool{}, gone: map[string]bool{}, items: map[string][]byte{}, files: map[string][]byte{}, locks: map[string]*proc{}, bodies: map[string]sink.LockBody{},
 	}
 	w.server = &server{w: w, policy: policy, refresh: map[string]*simRefresh{}, access: map[string]time.Time{}}
 	return w
@@ -198,6 +199,7 @@ func (w *world) start(pid int) *proc {
 		Store: store, Client: &oauth.Client{Transport: simTransport{p}}, Providers: provider.Catalog{w.server.provider()},
 		Log: slog.New(slog.DiscardHandler), Clock: p.clock,
 	}
+	store.Revoke = p.keeper.Forsake
 	return p
 }
 
@@ -610,7 +612,10 @@ type simRefresh struct {
 	unjournalled bool
 }
 
-type simFamily struct{ revoked bool }
+type simFamily struct {
+	revoked bool
+	told    int // how often it was asked to end it
+}
 
 type server struct {
 	w       *world
@@ -618,11 +623,13 @@ type server struct {
 	n       int
 	refresh map[string]*simRefresh
 	access  map[string]time.Time // until when it works
+	logins  []*simFamily         // in the order of the sign-ins
 }
 
 const (
 	simLife     = 10 * time.Minute
 	simEndpoint = "https://as.example/token"
+	simRevoke   = "https://as.example/revoke"
 )
 
 func (s *server) provider() provider.Provider {
@@ -631,7 +638,7 @@ func (s *server) provider() provider.Provider {
 		policy = provider.Graceful
 	}
 	return provider.Provider{ID: "acme", Name: "Acme", OAuth: &provider.OAuth{
-		Issuer: "https://as.example", AuthorizationEndpoint: "https://as.example/authorize", TokenEndpoint: simEndpoint,
+		Issuer: "https://as.example", AuthorizationEndpoint: "https://as.example/authorize", TokenEndpoint: simEndpoint, RevocationEndpoint: simRevoke,
 		ClientID: "c", Redirect: provider.Redirect{Path: "/cb"}, Policy: policy,
 	}}
 }
@@ -646,12 +653,14 @@ func (s *server) issue(f *simFamily) (refresh, access string) {
 
 // login is what a browser would bring.
 func (s *server) login() sink.Credential {
-	refresh, access := s.issue(&simFamily{})
+	f := &simFamily{}
+	s.logins = append(s.logins, f)
+	refresh, access := s.issue(f)
 	now := s.w.clock()
 	return sink.Credential{
 		Kind: sink.KindOAuth, Provider: "acme", Access: secret.New(access), Refresh: secret.New(refresh),
 		Life: sink.Life{Minted: now, Expires: now.Wall.Add(simLife)}, Account: sink.Account{ID: "acct"},
-		Pin: sink.Pin{Issuer: "https://as.example", Client: "c", TokenEndpoint: simEndpoint},
+		Pin: sink.Pin{Issuer: "https://as.example", Client: "c", TokenEndpoint: simEndpoint, RevocationEndpoint: simRevoke},
 	}
 }
 
@@ -676,6 +685,9 @@ func (t simTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		return nil, err
+	}
+	if req.URL.String() == simRevoke {
+		return t.revoke(f, form.Get("token"))
 	}
 	if req.URL.String() != simEndpoint {
 		w.violation("I16: a refresh token went to %s", req.URL.Host)
@@ -722,6 +734,37 @@ func (t simTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	p.after(f, "post")
 	return answer(status, text), nil
+}
+
+// revoke is the server's end of a sign-out.
+func (t simTransport) revoke(f fault, token string) (*http.Response, error) {
+	t.p.after(f, "connect")
+	g := t.p.step("revoke", token)
+	switch f = pick(f, g); f {
+	case asDropBefore:
+		return nil, errors.New("connection reset")
+	case as503, as500Before, asRedirect:
+		return answer(503, ``), nil
+	}
+	t.p.w.server.end(token)
+	if f == asDropAfter {
+		return nil, errors.New("connection reset")
+	}
+	t.p.after(f, "revoke")
+	return answer(200, ``), nil
+}
+
+// end revokes a login. Who signs out may ask again after a death, once.
+func (s *server) end(token string) {
+	r := s.refresh[token]
+	if r == nil {
+		s.w.violation("an unknown token was to be revoked: %q", token)
+		return
+	}
+	if r.family.told++; r.family.told > 2 {
+		s.w.violation("%s was to be revoked %d times", token, r.family.told)
+	}
+	r.family.revoked = true
 }
 
 func pick(f, g fault) fault {

@@ -115,6 +115,8 @@ type Event struct {
 	//	journalled the answer is safe
 	//	committed  and saved
 	//	copied     the token is in the clipboard
+	//	farewell   a login is gone from here; with farewell, and perhaps why the
+	//	           provider does not know
 	//	done, error
 	Event string `json:"event"`
 	// PID comes with started.
@@ -130,6 +132,8 @@ type Event struct {
 	// Manual comes with url where the browser cannot come back by itself, and says
 	// why: the person has to paste what it ends on.
 	Manual string `json:"manual,omitempty"`
+	// Farewell comes with farewell.
+	Farewell Farewell `json:"farewell,omitempty"`
 	// Profile comes with done where there is one.
 	Profile *Report `json:"profile,omitempty"`
 	// Failure comes with error and refused.

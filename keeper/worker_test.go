@@ -116,7 +116,7 @@ func TestAWorkerTellsItsStepsAndNoSecret(t *testing.T) {
 	if err == nil || names(events) != "started sending error" || events[2].Reason != "used_elsewhere" || events[2].Hint == "" {
 		t.Errorf("a login that others use: %s, %+v", names(events), events[len(events)-1].Failure)
 	}
-	if events, _, err = d.serve(t.Context(), strings.NewReader(`{"do":"logout","profile":"`+p.ID+`"}`+"\n"), nil); err != nil || names(events) != "started done" || events[1].Profile != nil {
+	if events, _, err = d.serve(t.Context(), strings.NewReader(`{"do":"logout","profile":"`+p.ID+`"}`+"\n"), nil); err != nil || names(events) != "started farewell done" || events[1].Farewell != keeper.Told || events[2].Profile != nil {
 		t.Errorf("logout: %s, %v", names(events), err)
 	}
 	for _, s := range d.server.Secrets() {

@@ -1,7 +1,7 @@
 // Package oauth speaks to authorization servers: the authorization code flow
 // with PKCE over a loopback redirect (RFC 8252, RFC 7636), the device flow (RFC
-// 8628) and the refresh of tokens (RFC 6749 §6). It holds no state between
-// calls, stores nothing, opens no browser and never logs.
+// 8628), the refresh of tokens (RFC 6749 §6) and their revocation (RFC 7009). It
+// holds no state between calls, stores nothing, opens no browser and never logs.
 //
 // # What an error says
 //

@@ -56,6 +56,7 @@ func openAICodex() Provider {
 			},
 			TokenEndpoint:      "https://auth.openai.com/oauth/token",
 			RevocationEndpoint: "https://auth.openai.com/oauth/revoke",
+			RevocationJSON:     true,
 			ClientID:           "app_EMoamEEZ73f0CkXaXp7hrann",
 			Scopes:             []string{"openid", "profile", "email", "offline_access"},
 			AuthorizationParams: map[string]string{

@@ -161,7 +161,7 @@ func members() schema {
 			"authorization_response_iss_parameter_supported": nil,
 			"client_id": nil, "scopes": nil, "authorization_params": nil,
 			"redirect":     {"host": nil, "path": nil, "ports": nil},
-			"refresh_json": nil, "env": nil,
+			"refresh_json": nil, "revocation_json": nil, "env": nil,
 			"identity": {"token": nil, "account": nil, "email": nil, "plan": nil, "required": nil},
 			"policy":   nil, "allow_http_loopback": nil,
 		},

@@ -83,6 +83,8 @@ type OAuth struct {
 	Env string `json:"env,omitempty"`
 	// RefreshJSON sends the refresh request as JSON instead of a form.
 	RefreshJSON bool `json:"refresh_json,omitempty"`
+	// RevocationJSON does so with the request that ends a login.
+	RevocationJSON bool `json:"revocation_json,omitempty"`
 	// Identity says where in the token response the account is found.
 	Identity Identity `json:"identity"`
 	// Policy is what to do when a refresh was sent and no answer came.

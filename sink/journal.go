@@ -36,7 +36,8 @@ type journal struct {
 	Phase phase  `json:"phase"`
 	G     uint64 `json:"g,omitempty"`
 	// FP is the fingerprint of the refresh token being spent, Attempt how many
-	// times it has been sent, Wall when it was first (ms).
+	// times it has been sent (at a logout: to be revoked), Wall when it was first
+	// (ms).
 	FP      string `json:"fp,omitempty"`
 	Attempt int    `json:"attempt,omitempty"`
 	Wall    int64  `json:"wall,omitempty"`

@@ -34,7 +34,7 @@ func (tx *Tx) recover(ctx context.Context) error {
 	tx.highest = max(tx.highest, j.G)
 	switch {
 	case j.Phase == phaseLogout:
-		return tx.erase(ctx)
+		return tx.resumeLogout(ctx, *j)
 	case j.Phase == phaseImporting:
 		return tx.resumeImport(ctx, *j)
 	case tx.cur == nil:

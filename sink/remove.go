@@ -7,39 +7,66 @@ import (
 )
 
 // Remove signs a profile out of this machine: journal, revoke, secrets deleted
-// and verified, index, mirror, journal removed. A crash at any point is
-// finished by the next command. Revoke, which may be nil, gets the credential
-// while it still exists; its error does not keep the login from being removed
-// and is returned beside a removal that succeeded.
-func (s *Store) Remove(ctx context.Context, ref Ref, revoke func(context.Context, Credential) error) error {
+// and verified, index, mirror, journal removed. Revoke gets the credential while it
+// still exists; what comes of it is its own affair, and keeps nothing from being
+// removed. It may be nil. A crash at any point is finished by the next command,
+// which revokes once more, by [Store.Revoke], but not a third time.
+func (s *Store) Remove(ctx context.Context, ref Ref, revoke func(context.Context, Credential)) error {
 	tx, unlock, err := s.begin(ctx, ref, nil)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := tx.recover(ctx); err != nil {
+	tx.revoke = revoke
+	if err := tx.recover(ctx); err != nil || tx.removed {
 		return err
 	}
 	if tx.cur == nil && tx.mirrored.Generation == 0 {
 		return errors.Join(fmt.Errorf("%s: %w", ref.ID, ErrUnknownProfile), tx.s.dropIndex(ctx, tx.at.rootID, tx.at.key))
 	}
 	path := profileLock(tx.at.place, tx.at.key)
-	epoch := s.locker.Body(path).Epoch + 1
-	if err := tx.journal.write(journal{Phase: phaseLogout, Epoch: epoch, Process: s.locker.Self()}); err != nil {
+	j := journal{Phase: phaseLogout, Epoch: s.locker.Body(path).Epoch + 1, Process: s.locker.Self()}
+	if revoke != nil {
+		j.Attempt = 1
+	}
+	if err := tx.journal.write(j); err != nil {
 		return err
 	}
-	_ = s.locker.WriteBody(path, LockBody{Epoch: epoch, Holder: s.locker.Self()})
-	ctx = context.WithoutCancel(ctx) // half a logout is finished by the next command, so rather now
-	var revokeErr error
-	if c, ok := tx.Current(); ok && revoke != nil {
-		revokeErr = revoke(ctx, c)
-	}
-	return errors.Join(tx.erase(ctx), revokeErr)
+	_ = s.locker.WriteBody(path, LockBody{Epoch: j.Epoch, Holder: s.locker.Self()})
+	return tx.signOut(ctx)
 }
 
-// erase deletes all that a profile consists of. It can be repeated.
+// signOut is what the logout journal announces: revoke, then erase. Half a logout
+// is finished by the next command, so rather now, whatever the caller does.
+func (tx *Tx) signOut(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	if c, ok := tx.Current(); ok && tx.revoke != nil {
+		tx.revoke(ctx, c)
+	}
+	return tx.erase(ctx)
+}
+
+// resumeLogout finishes the logout of a process that is gone. It may have died
+// before the server heard of it, so that is told once more; two that died tell
+// the server nothing that a third would.
+func (tx *Tx) resumeLogout(ctx context.Context, j journal) error {
+	if j.Attempt != 1 || tx.cur == nil {
+		tx.revoke = nil
+	}
+	if tx.revoke != nil {
+		j.Attempt++
+		if err := tx.journal.write(j); err != nil {
+			return err
+		}
+	}
+	return tx.signOut(ctx)
+}
+
+// erase deletes all that a profile consists of, the older generation first: it
+// is never the one that is left. It can be repeated.
 func (tx *Tx) erase(ctx context.Context) error {
-	for g := range uint64(2) {
+	newest := tx.Generation()
+	for _, g := range []uint64{newest + 1, newest} {
 		for _, item := range []string{slotItem(tx.at.key, g), accessItem(tx.at.key, g)} {
 			if err := tx.s.secrets.Delete(ctx, item); err != nil {
 				return fmt.Errorf("deleting the login: %w", err)

@@ -73,6 +73,10 @@ type Store struct {
 	// and keeps trying. Closing the channel that it returns ends that, and loses
 	// the login. It is set before the store is used.
 	Stuck func(ref Ref, err error) (abandon <-chan struct{})
+	// Revoke, if set, tells the provider of a sign-out whose process died before
+	// anybody can know that the provider heard of it. It is set before the store is
+	// used.
+	Revoke func(context.Context, Credential)
 	// OpenClaw says that the root is that program's, which must not find a file
 	// in it that it would take for its own. One that bears its marks counts as
 	// such in any case. It is set before the store is used.

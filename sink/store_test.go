@@ -300,10 +300,7 @@ func TestRemoveLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	revoked := ""
-	err := w.open().Remove(t.Context(), alice, func(_ context.Context, c sink.Credential) error {
-		revoked = c.Refresh.Reveal()
-		return nil
-	})
+	err := w.open().Remove(t.Context(), alice, func(_ context.Context, c sink.Credential) { revoked = c.Refresh.Reveal() })
 	if err != nil {
 		t.Fatal(err)
 	}

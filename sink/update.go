@@ -59,6 +59,7 @@ type Tx struct {
 	next       *generation
 	journalled bool
 	removed    bool
+	revoke     func(context.Context, Credential)
 	adopting   bool  // another machine's login is to become ours
 	importErr  error // why nobody can tell whether cur has left its old place
 }
@@ -124,7 +125,7 @@ func (s *Store) beginAt(ctx context.Context, ref Ref, at whereabouts, served fun
 		return nil, nil, err
 	}
 	_ = s.locker.WriteBody(path, LockBody{Epoch: s.locker.Body(path).Epoch, Holder: s.locker.Self()}) // for people; the lock is the kernel's
-	tx := &Tx{s: s, ref: ref, at: at, journal: s.journalFile(at.place, at.key)}
+	tx := &Tx{s: s, ref: ref, at: at, journal: s.journalFile(at.place, at.key), revoke: s.Revoke}
 	if err := tx.readMirror(); err != nil {
 		unlock()
 		return nil, nil, err

@@ -309,5 +309,6 @@ func (d *demo) goOn(ctx context.Context) error {
 }
 
 func (d *demo) signOut(ctx context.Context) error {
-	return d.keeper.Logout(ctx, d.profile.Ref)
+	_, _, err := d.keeper.Logout(ctx, d.profile.Ref, false)
+	return err
 }

@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"signin":   signin,
 			"lifetime": lifetime,
 			"server":   serverSaw,
+			"revoked":  serverRevoked,
 			"lock":     lock,
 			"unlock":   unlock,
 			"fault":    fault,
@@ -169,6 +170,15 @@ func serverSaw(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if st := server(ts).Stats(); st.Refreshes != want || st.Reuses != 0 {
 		ts.Fatalf("the server saw %+v, want %d refreshes and no reuse", st, want)
+	}
+}
+
+// revoked N checks how many logins the server was told to end.
+func serverRevoked(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if got := server(ts).Stats().Revoked; got != want {
+		ts.Fatalf("the server was told to end %d logins, want %d", got, want)
 	}
 }
 

@@ -171,7 +171,9 @@ func (w *World) Keeper(root sink.Root, secrets sink.Secrets) (*keeper.Keeper, er
 	store := sink.Open(root.Dir, filepath.Join(own, "locks"), secrets)
 	store.Stuck, store.Left = w.stuck, client.Left
 	store.OpenClaw, store.AgentDirs, store.OAuthDir = root.OpenClaw, root.AgentDirs, root.OAuthDir
-	return &keeper.Keeper{Store: store, Client: &oauth.Client{}, Providers: catalog, Log: w.Log}, nil
+	k := &keeper.Keeper{Store: store, Client: &oauth.Client{}, Providers: catalog, Log: w.Log}
+	store.Revoke = k.Forsake
+	return k, nil
 }
 
 // stuck says, once, why the program does not end.

@@ -196,8 +196,11 @@ func (t *tray) add(kind keeper.Pasted, a view.Action) {
 func (t *tray) ask(r keeper.Request, a view.Action) {
 	r.Person = r.Do != "terminal" && r.Do != "first" // these need no keychain
 	t.fly(r, nil, func(e keeper.Event) {
-		if e.Event == "copied" {
+		switch e.Event {
+		case "copied":
 			t.tell(t.words.CopiedNow(t.state, a))
+		case "farewell":
+			t.tell(t.words.Removed(t.state, a, e.Farewell))
 		}
 	}, func(err error) {
 		if r.Person {

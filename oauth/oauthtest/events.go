@@ -1,8 +1,11 @@
 package oauthtest
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -90,8 +93,11 @@ func (s *Server) log(e Event) {
 	s.events = append(s.events, e)
 }
 
-// Fault is what happens to one request at the token endpoint.
+// Fault is what happens to one request at an endpoint.
 type Fault struct {
+	// At is the endpoint's path: "/token", which the empty one means too, "/revoke"
+	// or "/userinfo".
+	At string `json:"at,omitempty"`
 	// Commit lets the request have its effect first: tokens are rotated, and the
 	// client does not hear of it.
 	Commit bool `json:"commit,omitempty"`
@@ -107,7 +113,7 @@ type Fault struct {
 	RetryAfter string `json:"retry_after,omitempty"`
 }
 
-// Fail lets the coming token requests fail, one fault each, in this order; also
+// Fail lets the coming requests fail, one fault each, in this order; also
 // as a JSON array at POST /test/faults.
 func (s *Server) Fail(faults ...Fault) {
 	s.mu.Lock()
@@ -125,17 +131,56 @@ func (s *Server) addFaults(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) nextFault() (Fault, bool) {
+func (s *Server) nextFault(path string) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.faults) == 0 {
+	i := slices.IndexFunc(s.faults, func(f Fault) bool { return cmp.Or(f.At, "/token") == path })
+	if i < 0 {
 		return Fault{}, false
 	}
-	f := s.faults[0]
-	s.faults = s.faults[1:]
+	f := s.faults[i]
+	s.faults = slices.Delete(s.faults, i, i+1)
 	s.log(Event{Kind: Struck, Detail: strconv.Itoa(f.Status)})
 	return f, true
 }
+
+// faulty is an endpoint that faults may strike, before or after the request has
+// had its effect, as the fault says.
+func (s *Server) faulty(endpoint http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		fault, faulty := s.nextFault(r.URL.Path)
+		if !faulty || !fault.Commit {
+			if !faulty || !s.strike(w, r, fault) {
+				endpoint(w, r)
+			}
+			return
+		}
+		held := &heldAnswer{status: http.StatusOK}
+		endpoint(held, r)
+		if s.strike(w, r, fault) {
+			return
+		}
+		maps.Copy(w.Header(), held.header)
+		w.WriteHeader(held.status)
+		_, _ = w.Write(held.body.Bytes())
+	}
+}
+
+// heldAnswer is one that may never be sent.
+type heldAnswer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (h *heldAnswer) Header() http.Header {
+	if h.header == nil {
+		h.header = http.Header{}
+	}
+	return h.header
+}
+func (h *heldAnswer) Write(b []byte) (int, error) { return h.body.Write(b) }
+func (h *heldAnswer) WriteHeader(status int)      { h.status = status }
 
 // strike reports whether the request is done with.
 func (s *Server) strike(w http.ResponseWriter, r *http.Request, f Fault) bool {

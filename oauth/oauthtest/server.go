@@ -102,14 +102,14 @@ func New(opts Options) *Server {
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second}
 	s.mux.HandleFunc("GET /authorize", s.authorize)
 	s.mux.HandleFunc("POST /authorize", s.decide)
-	s.mux.HandleFunc("POST /token", s.token)
-	s.mux.HandleFunc("POST /revoke", s.revoke)
+	s.mux.HandleFunc("POST /token", s.faulty(s.token))
+	s.mux.HandleFunc("POST /revoke", s.faulty(s.revoke))
 	if opts.Device {
 		s.mux.HandleFunc("POST /device_authorization", s.authorizeDevice)
 		s.mux.HandleFunc("GET /device", s.enterCode)
 		s.mux.HandleFunc("POST /device", s.takeCode)
 	}
-	s.mux.HandleFunc("GET /userinfo", s.userinfo)
+	s.mux.HandleFunc("GET /userinfo", s.faulty(s.userinfo))
 	s.mux.HandleFunc("GET /.well-known/openid-configuration", s.metadata)
 	s.mux.HandleFunc("GET /.well-known/oauth-authorization-server", s.metadata)
 	s.mux.HandleFunc("GET /test/stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.Stats()) })

@@ -43,22 +43,14 @@ func invalidGrant(why string) *refusal {
 	return &refusal{http.StatusBadRequest, "invalid_grant", why}
 }
 
-// token is the token endpoint. A fault strikes before or after the request has
-// had its effect, as the fault says.
+// token is the token endpoint.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
-	fault, faulty := s.nextFault()
-	if faulty && !fault.Commit && s.strike(w, r, fault) {
-		return
-	}
 	params, err := parameters(w, r)
 	if err != nil {
 		answer(w, http.StatusBadRequest, refusal{Code: "invalid_request"})
 		return
 	}
 	body, refused := s.grant(params)
-	if faulty && fault.Commit && s.strike(w, r, fault) {
-		return
-	}
 	if refused != nil {
 		answer(w, refused.status, refused)
 		return

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -214,6 +215,19 @@ func (w *Words) CopiedNow(s State, a Action) Notice {
 		name += ", " + Name(s.Profiles[i])
 	}
 	return Notice{Bubble: "clipboard", Low: true, Title: w.Copied, Body: fmt.Sprintf(w.CopiedBody, name)}
+}
+
+// Removed tells that a login is gone, and what its provider knows of that.
+func (w *Words) Removed(s State, a Action, f keeper.Farewell) Notice {
+	body := w.RemovedMute
+	switch f {
+	case keeper.Told:
+		body = w.RemovedTold
+	case keeper.Unheard:
+		body = w.RemovedUnheard
+	case keeper.Local, keeper.Mute:
+	}
+	return Notice{Bubble: "removed", Low: f == keeper.Told, Title: fmt.Sprintf(w.RemovedTitle, s.service(a.Service).Name), Body: body}
 }
 
 // FailedWith tells that what a person asked for did not work, and why.

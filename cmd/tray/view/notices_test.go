@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/cmd/tray/view"
+	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -91,6 +92,25 @@ func TestFailuresAreToldWhenTheyLast(t *testing.T) {
 	p.Expires = now.Add(-time.Second)
 	if got := words.Notices(state(p)); len(got) != 1 {
 		t.Errorf("its token has ended: %+v", got)
+	}
+}
+
+// TestASignOutSaysWhatTheProviderKnows in either language.
+func TestASignOutSaysWhatTheProviderKnows(t *testing.T) {
+	t.Parallel()
+	p := login("ada", time.Hour)
+	for _, locale := range []string{"en", "ja"} {
+		w, bodies := view.In(locale), map[string]bool{}
+		for _, f := range []keeper.Farewell{keeper.Told, keeper.Mute, keeper.Unheard} {
+			n := w.Removed(state(p), view.Action{Service: p.Provider, Ref: p.Ref}, f)
+			if !strings.Contains(n.Title, "Acme") || n.Low != (f == keeper.Told) {
+				t.Errorf("%s, %s: %+v", locale, f, n)
+			}
+			bodies[n.Body] = true
+		}
+		if len(bodies) != 3 {
+			t.Errorf("%s: %v, want three different texts", locale, bodies)
+		}
 	}
 }
 

@@ -44,6 +44,8 @@ type Words struct {
 	AlreadyRunning, AlreadyRunningBody   string
 	RunsAsRoot, RunsAsRootBody           string
 	Copied, CopiedBody                   string
+	RemovedTitle, RemovedTold            string
+	RemovedMute, RemovedUnheard          string
 	ActionFailed                         string
 	ButtonSignIn, ButtonOpen, ButtonWait string
 
@@ -85,8 +87,11 @@ var english = Words{
 	AlreadyRunning: "Keytray is running already", AlreadyRunningBody: "Look for the key in the panel.",
 	RunsAsRoot: "Keytray runs as root", RunsAsRootBody: "It keeps root's logins then, not yours. Start it as yourself.",
 	Copied: "Access token copied", CopiedBody: "The one of %s. It is cleared from the clipboard after 30 seconds.",
-	ActionFailed: "That did not work",
-	ButtonSignIn: "Sign in", ButtonOpen: "Open", ButtonWait: "Later",
+	RemovedTitle: "Signed out of %s", RemovedTold: "The provider has ended the login too.",
+	RemovedMute:    "On this machine only: the provider has no way to be told. What it issued works until it expires; its account page can end it.",
+	RemovedUnheard: "On this machine only: the provider could not be told. What it issued works until it expires; its account page can end it.",
+	ActionFailed:   "That did not work",
+	ButtonSignIn:   "Sign in", ButtonOpen: "Open", ButtonWait: "Later",
 
 	Seconds: "%d s", Minutes: "%d min", Hours: "%d h", Days: "%d d",
 }
@@ -126,8 +131,11 @@ var japanese = Words{
 	AlreadyRunning: "Keytray はすでに起動しています", AlreadyRunningBody: "パネルの鍵のアイコンをご覧ください。",
 	RunsAsRoot: "Keytray が root で動作しています", RunsAsRootBody: "あなたではなく root のログインを管理します。ご自身のユーザーで起動してください。",
 	Copied: "アクセストークンをコピーしました", CopiedBody: "%s のトークンです。30秒後にクリップボードから消去されます。",
-	ActionFailed: "操作に失敗しました",
-	ButtonSignIn: "サインイン", ButtonOpen: "開く", ButtonWait: "後で",
+	RemovedTitle: "%s からサインアウトしました", RemovedTold: "プロバイダー側のログインも終了しました。",
+	RemovedMute:    "このマシンのみです。プロバイダーに通知する方法がないため、発行済みのトークンは期限まで有効です。アカウントページで終了できます。",
+	RemovedUnheard: "このマシンのみです。プロバイダーに通知できなかったため、発行済みのトークンは期限まで有効です。アカウントページで終了できます。",
+	ActionFailed:   "操作に失敗しました",
+	ButtonSignIn:   "サインイン", ButtonOpen: "開く", ButtonWait: "後で",
 
 	Seconds: "%d秒", Minutes: "%d分", Hours: "%d時間", Days: "%d日",
 }
