@@ -27,8 +27,8 @@ var (
 // one there is.
 type Request struct {
 	Agent string
-	// Name is a profile's id or a provider.
-	Name string
+	// Name is a profile's id or a provider, Profile an id and nothing else.
+	Name, Profile string
 	// Model is provider/model or model@profile, in place of a name.
 	Model string
 	// Session is the caller's own word for a conversation; a login may be pinned
@@ -65,7 +65,7 @@ func (s *Store) Resolve(r Request) (Resolved, error) {
 	}
 	a := m.logins(r.Agent)
 	q := route.Question{Now: s.clock().Wall}
-	name := r.Name
+	name := cmp.Or(r.Profile, r.Name)
 	if r.Model != "" {
 		if name, q.Model, err = a.ofModel(r.Model); err != nil {
 			return Resolved{}, err
@@ -80,6 +80,9 @@ func (s *Store) Resolve(r Request) (Resolved, error) {
 			return Resolved{Provider: a.logins[i].Provider, Choice: c}, fmt.Errorf("%s: %w: another program keeps it", name, ErrNoChoice)
 		}
 		return Resolved{Profile: a.profiles[name], Provider: a.logins[i].Provider, Choice: c}, nil
+	}
+	if r.Profile != "" {
+		return Resolved{}, fmt.Errorf("%s: %w", r.Profile, ErrUnknownProfile)
 	}
 	if name == "" {
 		return a.only(r.Agent, q)

@@ -1,0 +1,59 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/keytray/keytray/sink"
+)
+
+// Replaceable reports whether next may take the place of a program's file, whole:
+// it is a [*sink.UnsafeError] if that would lose a refresh token, or anything
+// that next says nothing of, and ErrFormat if nobody can tell. It takes no
+// locks.
+func Replaceable(program, path string, next []byte) error {
+	old, err := sink.RealDisk{}.Read(path, limit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the logins of %s: %w", program, err)
+	}
+	s := Source{Program: program, Path: path}
+	was, err := parse(old)
+	if err != nil {
+		return s.notUnderstood(err)
+	}
+	will, err := parse(next)
+	if err != nil {
+		return s.notUnderstood(err)
+	}
+	if renews(old) {
+		return &sink.UnsafeError{Path: path, Reason: "has a login that renews itself", Hint: "move it here first with `keytray import " + program + "`, or name another file"}
+	}
+	for _, m := range was {
+		if will.raw(m.name) == nil && was.raw(m.name) != nil {
+			return &sink.UnsafeError{Path: path, Reason: fmt.Sprintf("has %q too, which would be lost", m.name), Hint: "name another file"}
+		}
+	}
+	return nil
+}
+
+// renews reports whether a document of any of the programs has a refresh token.
+func renews(document json.RawMessage) bool {
+	if o, err := parseObject(document); err == nil {
+		return slices.ContainsFunc(o, func(m member) bool {
+			return slices.Contains([]string{"refresh", "refresh_token", "refreshToken"}, m.name) && isText(m.value) || renews(m.value)
+		})
+	}
+	return false
+}
+
+// isText reports whether a value is text that says something.
+func isText(value json.RawMessage) bool {
+	var s string
+	return json.Unmarshal(value, &s) == nil && s != ""
+}
