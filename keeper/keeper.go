@@ -28,6 +28,8 @@ var (
 	ErrLater = errors.New("not possible right now")
 	// ErrShortLife means that no token of this login ever lives as long as asked.
 	ErrShortLife = errors.New("tokens of this login do not live that long")
+	// ErrUnrenewed means that a token is over and was not to be renewed.
+	ErrUnrenewed = errors.New("the token is over, and was not to be renewed")
 	// ErrMisconfigured means that the provider's entry, not the login, is wrong.
 	ErrMisconfigured = errors.New("the provider refuses this client")
 	// ErrPinned means that the provider's entry now names another server than
@@ -99,6 +101,40 @@ func (k *Keeper) Token(ctx context.Context, p sink.Profile, ttl time.Duration) (
 // renew anything.
 func (k *Keeper) Stored(ctx context.Context, p sink.Profile) (Token, error) {
 	return k.stored(ctx, p, 0)
+}
+
+// Kept hands out p's access token as it is, if it lives for ttl more and for a
+// second at least. It renews nothing and waits for nobody. The error says what
+// would help: ErrUnrenewed a renewal, a [*LoginRequiredError] a person,
+// ErrShortLife a shorter ttl.
+func (k *Keeper) Kept(ctx context.Context, p sink.Profile, ttl time.Duration) (Token, error) {
+	ttl = max(ttl, time.Second)
+	t, err := k.Store.Token(ctx, p, ttl)
+	if errors.Is(err, sink.ErrStale) && p.Left(k.now()) >= ttl { // something is under way
+		t, err = k.Store.Last(ctx, p)
+	}
+	if errors.Is(err, sink.ErrStale) {
+		return Token{}, k.unkept(p)
+	}
+	if err != nil {
+		return Token{}, err
+	}
+	return Token{p, t, p.Expires}, nil
+}
+
+// unkept is why there is no token of p without a renewal.
+func (k *Keeper) unkept(p sink.Profile) error {
+	left := p.Left(k.now())
+	switch {
+	case p.State == sink.StateNeedsLogin:
+		return &LoginRequiredError{p.Ref, p.Provider, p.Kind, p.Reason}
+	case p.Kind == sink.KindOAuth:
+		return fmt.Errorf("%s: %w", p.ID, ErrUnrenewed)
+	case left >= time.Second:
+		return fmt.Errorf("%s: %w: %s are left and it cannot be renewed", p.ID, ErrShortLife, left.Round(time.Second))
+	default:
+		return &LoginRequiredError{p.Ref, p.Provider, p.Kind, "expired"}
+	}
 }
 
 func (k *Keeper) stored(ctx context.Context, p sink.Profile, ttl time.Duration) (Token, error) {

@@ -412,3 +412,50 @@ func TestAPastedTokenIsKeptAndNotRenewed(t *testing.T) {
 		t.Errorf("another kind under the same id: %v, want ErrTaken", err)
 	}
 }
+
+// Kept hands out what is there while it lives, sends nothing, and says what
+// would help when it is over.
+func TestKeptSendsNothing(t *testing.T) {
+	d := newDesk(t, oauthtest.Options{Lifetime: 3 * time.Second})
+	p := d.login("alice")
+	k := d.keeper()
+	before := d.server.Stats()
+	tok, err := k.Kept(t.Context(), p, 0)
+	if err != nil || !d.server.Valid(tok.Access.Reveal()) {
+		t.Errorf("a living token: %v", err)
+	}
+	if _, err := k.Kept(t.Context(), p, time.Hour); !errors.Is(err, keeper.ErrUnrenewed) {
+		t.Errorf("a longer life: %v, want ErrUnrenewed", err)
+	}
+	time.Sleep(2100 * time.Millisecond)
+	if _, err := k.Kept(t.Context(), p, 0); !errors.Is(err, keeper.ErrUnrenewed) {
+		t.Errorf("within its last second: %v, want ErrUnrenewed", err)
+	}
+	if after := d.server.Stats(); after != before {
+		t.Errorf("something was sent: %+v, then %+v", before, after)
+	}
+	d.server.Fail(oauthtest.Fault{Status: 400, Body: `{"error":"invalid_grant"}`})
+	_, _ = k.Refresh(t.Context(), p)
+	if _, err := k.Kept(t.Context(), d.profile(p.Ref), 0); !isLoginRequired(err) {
+		t.Errorf("a revoked login: %v, want a sign-in", err)
+	}
+}
+
+func TestKeptOfASecretThatEnds(t *testing.T) {
+	d := newDesk(t, oauthtest.Options{})
+	p, err := d.keeper().AddToken(t.Context(), sink.Ref{Agent: "main"}, sink.KindToken, "acme", secret.New("bearer-1"), time.Now().Add(2500*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := d.keeper()
+	if tok, err := k.Kept(t.Context(), p, time.Second); err != nil || tok.Access.Reveal() != "bearer-1" {
+		t.Errorf("while it lives: %v", err)
+	}
+	if _, err := k.Kept(t.Context(), p, time.Hour); !errors.Is(err, keeper.ErrShortLife) {
+		t.Errorf("a longer life: %v, want ErrShortLife", err)
+	}
+	time.Sleep(2 * time.Second)
+	if _, err := k.Kept(t.Context(), p, 0); !isLoginRequired(err) {
+		t.Errorf("at its end: %v, want a sign-in", err)
+	}
+}

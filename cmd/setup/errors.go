@@ -120,6 +120,7 @@ func Explain(err error) (code int, hint string) {
 		{client.ErrBusy, ExitLater, "try again when the program is done, or close it"},
 		{client.ErrChanged, ExitLater, "try again in a moment; nothing was moved"},
 		{client.ErrFormat, ExitFailed, "let the program write its file anew, or repair it"},
+		{keeper.ErrUnrenewed, ExitLater, "leave out --no-refresh, or let the tray or `keytray watch` renew it"},
 		{keeper.ErrShortLife, ExitFailed, "ask for less with --min-ttl"},
 		{outlet.ErrUnknown, ExitUsage, "see `keytray sync list`"},
 		{outlet.ErrKept, ExitFailed, "`keytray sync remove FILE` ends that"},
