@@ -11,9 +11,9 @@ import (
 )
 
 // Replaceable reports whether next may take the place of a program's file, whole:
-// it is a [*sink.UnsafeError] if that would lose a refresh token, or anything
-// that next says nothing of, and ErrFormat if nobody can tell. It takes no
-// locks.
+// it is an [*OwnedError] if that would lose a login that renews itself, a
+// [*sink.UnsafeError] for anything else that next says nothing of, and ErrFormat
+// if nobody can tell. Unlike [Source.Put] it takes no locks.
 func Replaceable(program, path string, next []byte) error {
 	old, err := sink.RealDisk{}.Read(path, limit)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -32,7 +32,7 @@ func Replaceable(program, path string, next []byte) error {
 		return s.notUnderstood(err)
 	}
 	if renews(old) {
-		return &sink.UnsafeError{Path: path, Reason: "has a login that renews itself", Hint: "move it here first with `keytray import " + program + "`, or name another file"}
+		return &OwnedError{program, path}
 	}
 	for _, m := range was {
 		if will.raw(m.name) == nil && was.raw(m.name) != nil {

@@ -22,15 +22,15 @@ func TestReplaceable(t *testing.T) {
 		"what was written before":  {codex, codex, nil},
 		"an entry that is there":   {pi, pi, nil},
 		"nothing":                  {"", codex, nil},
-		"Codex's own login":        {`{"auth_mode":"chatgpt","OPENAI_API_KEY":null,"tokens":{"refresh_token":"r"},"last_refresh":"x"}`, codex, errUnsafe},
+		"Codex's own login":        {`{"auth_mode":"chatgpt","OPENAI_API_KEY":null,"tokens":{"refresh_token":"r"},"last_refresh":"x"}`, codex, errOwned},
 		"an API key":               {`{"auth_mode":"apikey","OPENAI_API_KEY":"sk"}`, codex, errUnsafe},
 		"a personal access token":  {`{"OPENAI_API_KEY":null,"personal_access_token":"at-1"}`, codex, errUnsafe},
-		"Claude Code's own login":  {`{"claudeAiOauth":{"accessToken":"a","refreshToken":"r"}}`, claude, errUnsafe},
+		"Claude Code's own login":  {`{"claudeAiOauth":{"accessToken":"a","refreshToken":"r"}}`, claude, errOwned},
 		"logins of MCP servers":    {`{"claudeAiOauth":{"accessToken":"b"},"mcpOAuth":{}}`, claude, errUnsafe},
 		"another provider":         {`{"openai":{"type":"api_key","key":"a"}}`, pi, errUnsafe},
-		"a login that renews":      {`{"anthropic":{"type":"oauth","access":"a","refresh":"r"}}`, pi, errUnsafe},
+		"a login that renews":      {`{"anthropic":{"type":"oauth","access":"a","refresh":"r"}}`, pi, errOwned},
 		"a login that was emptied": {`{"anthropic":{"type":"oauth","access":"a","refresh":""}}`, pi, nil},
-		"a file of Gemini's":       {`{"access_token":"a","refresh_token":"r"}`, `{"access_token":"a"}`, errUnsafe},
+		"a file of Gemini's":       {`{"access_token":"a","refresh_token":"r"}`, `{"access_token":"a"}`, errOwned},
 		"something else":           {`[1]`, pi, client.ErrFormat},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -41,6 +41,9 @@ func TestReplaceable(t *testing.T) {
 				}
 			}
 			err := client.Replaceable("codex", path, []byte(c.next))
+			if _, owned := errors.AsType[*client.OwnedError](err); owned {
+				err = errOwned
+			}
 			if _, unsafe := errors.AsType[*sink.UnsafeError](err); unsafe {
 				err = errUnsafe
 			}
@@ -51,4 +54,4 @@ func TestReplaceable(t *testing.T) {
 	}
 }
 
-var errUnsafe = errors.New("unsafe")
+var errUnsafe, errOwned = errors.New("unsafe"), errors.New("owned")

@@ -7,9 +7,9 @@ func claude(it Item) ([]byte, error) {
 	if it.Kind == APIKey {
 		return nil, unfit("Claude Code's file has no API keys")
 	}
-	var expires *int64
-	if !it.Expires.IsZero() {
-		expires = new(it.Expires.UnixMilli())
+	var expires *int64 // null when nobody knows
+	if ms := millis(it); ms != 0 {
+		expires = &ms
 	}
 	scopes := []string{"user:inference"} // all that a setup-token has
 	if it.Kind == OAuth {

@@ -13,40 +13,38 @@ func env(it Item) ([]Var, error) {
 	return []Var{{cmp.Or(catalogued(it), Variable(it.Provider.ID)), it.Access}}, nil
 }
 
-// lines are those that a POSIX shell evaluates.
-func lines(it Item, vars func(Item) ([]Var, error)) ([]byte, error) {
-	all, err := vars(it)
-	if err != nil {
-		return nil, err
+// keys is env for programs that know each provider's own variable and take
+// nothing but keys: aider, llm, LiteLLM.
+func keys(it Item) ([]Var, error) {
+	switch {
+	case it.Kind != APIKey:
+		return nil, unfit("it is no API key")
+	case catalogued(it) == "":
+		return nil, unfit("no variable is known for keys of " + it.Provider.ID)
 	}
-	var b strings.Builder
-	for _, v := range all {
-		b.WriteString("export " + v.Name + "=" + quote(v.Value.Reveal()) + "\n")
-	}
-	return []byte(b.String()), nil
+	return env(it)
 }
 
 // catalogued is the variable that the catalog names for such a secret, if any.
 func catalogued(it Item) string {
-	p := it.Provider
-	switch {
-	case it.Kind == APIKey:
-		return envOf(p.APIKey)
-	case isSetupToken(p, it.Access): // also one that a browser login brought
-		return p.SetupToken.Env
-	case it.Kind == OAuth && p.OAuth != nil:
-		return p.OAuth.Env
-	case it.Kind == Token:
-		return envOf(p.Token)
+	if it.Kind == OAuth && it.Provider.OAuth != nil && it.Provider.OAuth.Env != "" {
+		return it.Provider.OAuth.Env
 	}
-	return ""
+	return static(it).Env
 }
 
-func envOf(s *provider.Static) string {
-	if s == nil {
-		return ""
+// static is what the catalog says of such a secret. An access token may be one
+// that the provider's own command would make, too.
+func static(it Item) provider.Static {
+	p := it.Provider
+	s := map[Kind]*provider.Static{APIKey: p.APIKey, Token: p.Token}[it.Kind]
+	if it.Kind != APIKey && isSetupToken(p, it.Access) {
+		s = p.SetupToken
 	}
-	return s.Env
+	if s == nil {
+		return provider.Static{}
+	}
+	return *s
 }
 
 // isSetupToken tells a provider's own kind of token from any other that was
@@ -73,6 +71,3 @@ func Variable(provider string) string {
 	}
 	return name + "_TOKEN"
 }
-
-// quote makes one word of s in any POSIX shell.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

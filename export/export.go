@@ -61,8 +61,10 @@ type Spec struct {
 	// other formats.
 	File string
 
-	vars func(Item) ([]Var, error)
-	text func(Item) ([]byte, error)
+	// A format consists of variables, written for a shell, or of text.
+	vars  func(Item) ([]Var, error)
+	shell Shell
+	text  func(Item) ([]byte, error)
 }
 
 // Formats are all formats, in the order in which people are told of them.
@@ -70,11 +72,38 @@ func Formats() []Spec {
 	return []Spec{
 		{Name: "plain", text: plain},
 		{Name: "header", text: header},
-		{Name: "env", vars: env},
+		{Name: "curl", text: curl},
 		{Name: "json", text: asJSON},
+		{Name: "env", vars: env},
+		{Name: "dotenv", vars: env, shell: Dotenv},
 		{Name: "codex", Tool: "openai", File: "auth.json", text: codex},
 		{Name: "claude", Tool: "anthropic", File: ".credentials.json", text: claude},
+		{Name: "gemini", Tool: "google", vars: gemini},
+		{Name: "gemini-file", Tool: "google", File: "oauth_creds.json", text: geminiFile},
+		{Name: "copilot", Tool: "github", vars: copilot},
+		{Name: "opencode", Tool: "opencode", File: "auth.json", text: opencode},
+		{Name: "pi", Tool: "pi", File: "auth.json", text: pi},
+		{Name: "aider", Tool: "aider", vars: keys},
+		{Name: "llm", Tool: "llm", vars: keys},
+		{Name: "litellm", Tool: "litellm", vars: keys},
 	}
+}
+
+// Program is whose file the format is, as package client calls it; empty for
+// other formats.
+func (s Spec) Program() string {
+	if s.File == "" {
+		return ""
+	}
+	return strings.TrimSuffix(s.Name, "-file")
+}
+
+// In is a format that consists of variables, for another shell than sh; ok is
+// false for every other format.
+func (s Spec) In(shell Shell) (_ Spec, ok bool) {
+	ok = s.vars != nil && s.shell == ""
+	s.shell = shell
+	return s, ok
 }
 
 // Find returns the format of that name.
@@ -107,31 +136,34 @@ func (s Spec) Vars(it Item) ([]Var, error) {
 	if s.vars == nil {
 		return nil, nil
 	}
-	if err := s.check(it); err != nil {
+	if _, err := s.bytes(it); err != nil {
 		return nil, s.told(it, err)
 	}
-	vars, err := s.vars(it)
-	return vars, s.told(it, err)
+	return s.vars(it)
 }
 
+// bytes are what the format makes of an item that its readers may have. What it
+// cannot carry is told first: nobody may change that.
 func (s Spec) bytes(it Item) ([]byte, error) {
-	if err := s.check(it); err != nil {
+	if !usable(it.Access) {
+		return nil, unfit("it has characters that no token has")
+	}
+	b, err := s.make(it)
+	if err != nil {
 		return nil, err
 	}
-	if s.vars != nil {
-		return lines(it, s.vars)
-	}
-	return s.text(it)
+	return b, Check(s.Tool, it)
 }
 
-func (s Spec) check(it Item) error {
-	if err := Check(s.Tool, it); err != nil {
-		return err
+func (s Spec) make(it Item) ([]byte, error) {
+	if s.vars == nil {
+		return s.text(it)
 	}
-	if !usable(it.Access) {
-		return unfit("it has characters that no token has")
+	vars, err := s.vars(it)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return s.shell.lines(vars)
 }
 
 // told adds to an error what its reader wants to know.
@@ -153,12 +185,6 @@ func fitting(it Item) []string {
 	return names
 }
 
-// usable reports whether the token has the characters of one (RFC 6749 App. A):
-// no line break and no NUL ends up in a shell or a header.
-func usable(t secret.Text) bool {
-	return !t.Empty() && !strings.ContainsFunc(t.Reveal(), func(r rune) bool { return r < 0x20 || r > 0x7e })
-}
-
 // Check reports whether the program of a vendor may be handed the item, as a
 // [*CrossVendorError]. It is the one place that knows: the tokens of a plan are
 // for the programs of the vendor that sold it, unless the person says otherwise;
@@ -177,7 +203,7 @@ func Check(tool string, it Item) error {
 type CrossVendorError struct{ Profile, Plan, Tool string }
 
 func (e *CrossVendorError) Error() string {
-	return fmt.Sprintf("the token of %s belongs to a plan of %s, and a program of %s would get it", e.Profile, e.Plan, e.Tool)
+	return fmt.Sprintf("the token of %s belongs to a plan of %s, and another vendor's tool (%s) would get it", e.Profile, e.Plan, e.Tool)
 }
 
 // UnfitError is why a format cannot carry a login, and which formats can.

@@ -9,6 +9,7 @@ import (
 
 // headers is the URL of a server that answers with the Authorization header.
 func headers(t *testing.T) string {
+	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Header.Get("Authorization"))
 	}))

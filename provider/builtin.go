@@ -19,7 +19,7 @@ func anthropic() Provider {
 			Env: "CLAUDE_CODE_OAUTH_TOKEN",
 		},
 		Token:  &Static{Env: "ANTHROPIC_AUTH_TOKEN"},
-		APIKey: &Static{Page: "https://platform.claude.com/settings/keys", Env: "ANTHROPIC_API_KEY"},
+		APIKey: &Static{Page: "https://platform.claude.com/settings/keys", Header: "x-api-key", Env: "ANTHROPIC_API_KEY"},
 	}
 }
 

@@ -151,7 +151,7 @@ type schema map[string]schema
 
 // members is what a provider file may hold; a test compares it with the types.
 func members() schema {
-	static := schema{"command": nil, "page": nil, "prefix": nil, "min_length": nil, "days": nil, "env": nil}
+	static := schema{"command": nil, "page": nil, "prefix": nil, "min_length": nil, "days": nil, "header": nil, "env": nil}
 	return schema{
 		"id": nil, "name": nil, "page": nil, "vendor": nil,
 		"oauth": {

@@ -133,6 +133,7 @@ func TestLoadNamesTheFault(t *testing.T) {
 		{"days", `"id": "acme",`, `"id": "acme", "setup_token": {"days": 99999},`, 3, "setup_token.days", "between"},
 		{"variable", `"id": "acme",`, `"id": "acme", "token": {"env": "acme token"},`, 3, "token.env", "variable"},
 		{"variable of a login", `"policy":`, `"env": "1A", "policy":`, 17, "oauth.env", "variable"},
+		{"header", `"id": "acme",`, `"id": "acme", "api_key": {"header": "x: y"},`, 3, "api_key.header", "HTTP"},
 		{"vendor", `"id": "acme",`, `"id": "acme", "vendor": "Acme Inc.",`, 3, "vendor", "lower-case"},
 		{"bidi command", `"id": "acme",`, "\"id\": \"acme\", \"setup_token\": {\"command\": \"a\u202eb\"},", 3, "setup_token.command", "printable"},
 		{"not JSON", `"id": "acme",`, `"id": "acme"`, 4, "", "object value"},
@@ -161,13 +162,13 @@ func TestLoadNamesTheFault(t *testing.T) {
 }
 
 func TestLoadAProviderOfKeysOnly(t *testing.T) {
-	got, err := load(t, `{"id": "acme", "name": "Acme", "api_key": {}, "setup_token": {"command": "acme login", "page": "https://acme.test/keys", "prefix": "ak-", "min_length": 20, "days": 90, "env": "ACME_KEY"}, "vendor": "acme"}`)
+	got, err := load(t, `{"id": "acme", "name": "Acme", "api_key": {}, "setup_token": {"command": "acme login", "page": "https://acme.test/keys", "prefix": "ak-", "min_length": 20, "days": 90, "env": "ACME_KEY", "header": "X-Key"}, "vendor": "acme"}`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := provider.Provider{
 		ID: "acme", Name: "Acme", APIKey: &provider.Static{}, Vendor: "acme",
-		SetupToken: &provider.Static{Command: "acme login", Page: "https://acme.test/keys", Prefix: "ak-", MinLength: 20, Days: 90, Env: "ACME_KEY"},
+		SetupToken: &provider.Static{Command: "acme login", Page: "https://acme.test/keys", Prefix: "ak-", MinLength: 20, Days: 90, Header: "X-Key", Env: "ACME_KEY"},
 	}
 	if p, _ := got.Find("acme"); !reflect.DeepEqual(p, want) {
 		t.Errorf("got %+v, want %+v", p, want)

@@ -52,6 +52,9 @@ type Static struct {
 	MinLength int    `json:"min_length,omitempty"`
 	// Days is how long one lives, 0 where that is not known.
 	Days int `json:"days,omitempty"`
+	// Header is the HTTP header that has it as it is; without one it goes as a
+	// bearer token.
+	Header string `json:"header,omitempty"`
 	// Env is the environment variable in which programs look for one.
 	Env string `json:"env,omitempty"`
 }

@@ -29,6 +29,7 @@ var (
 	idPattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 	pathPattern   = regexp.MustCompile(`^/[A-Za-z0-9/_.~-]*$`)
 	clientPattern = regexp.MustCompile(`^[\x20-\x7e]+$`)
+	headerPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
 	envPattern    = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 	// scopePattern is scope-token of RFC 6749 §3.3.
 	scopePattern = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
@@ -114,6 +115,9 @@ func (s Static) check() error {
 	}
 	if s.Days < 0 || s.Days > maxDays {
 		return invalid("days", "%d is not between 0 and %d", s.Days, maxDays)
+	}
+	if s.Header != "" && !headerPattern.MatchString(s.Header) {
+		return invalid("header", "is not the name of an HTTP header")
 	}
 	return checkEnv(s.Env)
 }

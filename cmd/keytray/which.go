@@ -55,6 +55,7 @@ pins it: later calls for that session use it until --unpin or another name.`,
 
 // requestFlags are those that say which login is meant, beside an argument.
 func requestFlags(cmd *cobra.Command, r *sink.Request) {
+	cmd.Flags().StringVar(&r.Profile, "profile", "", "id of the login, which is never taken for a provider")
 	cmd.Flags().StringVar(&r.Model, "model", "", "model that the token is for: PROVIDER/MODEL or MODEL@PROFILE")
 	cmd.Flags().StringVar(&r.Session, "session", "", "your name for a conversation, which keeps its login")
 }
@@ -62,7 +63,10 @@ func requestFlags(cmd *cobra.Command, r *sink.Request) {
 // complete adds to what the flags say who asks and the argument.
 func (a *app) complete(r *sink.Request, args []string) error {
 	r.Agent, r.Name = a.agent, first(args)
-	if r.Name != "" && r.Model != "" {
+	switch {
+	case r.Name != "" && r.Profile != "":
+		return setup.Usage(errors.New("a login is named twice"), "leave out --profile or the argument")
+	case r.Name+r.Profile != "" && r.Model != "":
 		return setup.Usage(errors.New("both a login and a model are named"), "leave one out")
 	}
 	if r.Session == "" {
