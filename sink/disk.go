@@ -97,21 +97,11 @@ func checkRegular(path string, fi fs.FileInfo) error {
 // Read implements [Disk]. It reads through a handle that is known to be a plain
 // file of ours, and never waits on a FIFO.
 func (RealDisk) Read(path string, limit int64) ([]byte, error) {
-	fi, err := os.Lstat(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkRegular(path, fi); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|openNoFollow, 0)
+	f, err := openPlain(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if now, err := f.Stat(); err != nil || !os.SameFile(fi, now) {
-		return nil, &UnsafeError{Path: path, Reason: "was replaced while it was opened"}
-	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
@@ -120,6 +110,33 @@ func (RealDisk) Read(path string, limit int64) ([]byte, error) {
 		return nil, &UnsafeError{Path: path, Reason: fmt.Sprintf("is larger than %d bytes", limit)}
 	}
 	return b, nil
+}
+
+// openTries is how often a file may be replaced in the moment of its opening.
+const openTries = 100
+
+// openPlain opens a plain file of ours. Others replace files by a rename at any
+// moment: what was looked at and what was opened may then be two, of which each
+// is good.
+func openPlain(path string) (*os.File, error) {
+	for range openTries {
+		fi, err := os.Lstat(path)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkRegular(path, fi); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(path, os.O_RDONLY|openNoFollow, 0)
+		if err != nil {
+			return nil, err
+		}
+		if now, err := f.Stat(); err == nil && os.SameFile(fi, now) {
+			return f, nil
+		}
+		_ = f.Close() // nothing was written
+	}
+	return nil, &UnsafeError{Path: path, Reason: "is replaced each time that it is opened"}
 }
 
 // Replace implements [Disk] by a new file, fsync, rename, and fsync of the
