@@ -38,13 +38,18 @@ var rules = []rule{
 	},
 	{
 		uses: []string{"import " + module + "/keychain"},
-		only: []string{"cmd/*/*.go"},
-		why:  "whoever can open the keychain can write it: only a program's wiring does, and hands it to sink",
+		only: []string{"cmd/*/*.go", "keychain/vault/*.go"},
+		why:  "whoever can open the keychain can write it: only a program's wiring does, and hands it to sink; vault has its errors",
 	},
 	{
 		uses: []string{"import " + module + "/keychain/session"},
 		only: []string{"cmd/keytray/*.go"},
 		why:  "the demo brings up a private bus and keyring where there is no desktop; nothing else starts daemons",
+	},
+	{
+		uses: []string{"import filippo.io/age/..."},
+		only: []string{"sealed/*.go"},
+		why:  "one package knows what age promises and what it does not",
 	},
 	{
 		uses: []string{"import github.com/gofrs/flock"},
@@ -73,8 +78,8 @@ var rules = []rule{
 	},
 	{
 		uses: []string{".Reveal"},
-		only: []string{"secret/secret.go", "oauth/*.go", "sink/credential.go", "export/*.go", "desk/clipboard*.go", "keeper/paste.go", "client/*.go"},
-		why:  "a secret is seen where it enters or leaves: request body, keychain bytes, exported text, the clipboard, what was pasted, another program's file",
+		only: []string{"secret/secret.go", "oauth/*.go", "sink/credential.go", "export/*.go", "desk/clipboard*.go", "keeper/paste.go", "client/*.go", "sealed/*.go"},
+		why:  "a secret is seen where it enters or leaves: request body, keychain bytes, exported text, the clipboard, what was pasted, another program's file, what is sealed",
 	},
 	{
 		uses: []string{
@@ -137,6 +142,8 @@ var layers = []layer{
 	{pkg: "oauth/oauthtest", uses: []string{"provider"}, why: "a server and a browser that know nothing of the client they test"},
 	{pkg: "desk", uses: []string{"plain", "secret"}, why: "dialogs, clipboard, terminal: it knows neither logins nor tokens"},
 	{pkg: "keychain", why: "names and bytes; it does not know what a profile is"},
+	{pkg: "keychain/vault", uses: []string{"keychain", "sealed", "sink"}, why: "a keychain in files, written as sink writes its own; its errors are those of keychain"},
+	{pkg: "sealed", uses: []string{"secret"}, why: "age: bytes and keys in, bytes out"},
 	{pkg: "keychain/session", why: "starts a private bus and keyring"},
 	{pkg: "keychain/keychaintest", why: "a Secret Service that lies, for tests"},
 	{pkg: "sink", uses: []string{"route", "secret"}, why: "state: sees neither protocol nor network; the keychain is handed to it"},
@@ -158,7 +165,7 @@ var layers = []layer{
 	{pkg: "cmd/tray/view", uses: []string{"cmd/tray/icon", "keeper", "plain", "sink"}, why: "what a person is shown, as data"},
 	{
 		pkg:  "cmd/setup",
-		uses: []string{"client", "client/openclaw", "desk", "export", "keeper", "keychain", "oauth", "outlet", "plain", "provider", "route", "sink"},
+		uses: []string{"client", "client/openclaw", "desk", "export", "keeper", "keychain", "keychain/vault", "oauth", "outlet", "plain", "provider", "route", "sealed", "secret", "sink"},
 		why:  "the wiring that both programs share",
 	},
 	{

@@ -17,6 +17,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/keytray/keytray/keychain"
+	"github.com/keytray/keytray/keychain/keychaintest"
 )
 
 const keepassPassword = "keepass"
@@ -140,7 +141,7 @@ func defaultLocked(t *testing.T) string {
 // everyDay is what a Secret Service has to do for us every day.
 func everyDay(t *testing.T, k *keychain.Keychain) {
 	t.Helper()
-	for name, value := range values() {
+	for name, value := range keychaintest.Values() {
 		if err := k.Set(t.Context(), "item", value); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -1,14 +1,13 @@
 package keychain_test
 
 import (
-	"bytes"
 	"errors"
-	"io/fs"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/keytray/keytray/keychain"
+	"github.com/keytray/keytray/keychain/keychaintest"
 )
 
 // service is a service name made of the test's.
@@ -23,46 +22,13 @@ func service(tb testing.TB) string {
 	return name[:min(len(name), 100)]
 }
 
-func values() map[string][]byte {
-	return map[string][]byte{
-		"empty":     {},
-		"text":      []byte(`{"v":1,"rt":"rt_abc","note":"ümlaut \u2028 'quotes' \"and\" \\ $HOME"}`),
-		"lines":     []byte("a\r\nb\n\n"),
-		"spaces":    []byte("  padded  "),
-		"nul":       []byte("a\x00b"),
-		"binary":    {0xff, 0xfe, 0, 1, 2},
-		"own mark":  []byte("kt1t:kt1b"),
-		"go-prefix": []byte("go-keyring-base64:AAAA"),
-		"2400":      bytes.Repeat([]byte("x"), 2400),
-		"max":       bytes.Repeat([]byte{0xff}, keychain.MaxValue),
-	}
-}
-
-func TestWhatIsSetIsGot(t *testing.T) {
+// TestContract: what the file keychain is held to as well.
+func TestContract(t *testing.T) {
 	gnome(t)
 	k := open(t)
-	for name, value := range values() {
-		t.Run(name, func(t *testing.T) {
-			if err := k.Set(t.Context(), "item", value); err != nil {
-				t.Fatal(err)
-			}
-			got, err := k.Get(t.Context(), "item")
-			if err != nil || !bytes.Equal(got, value) {
-				t.Errorf("Get() = %.80q, %v", got, err)
-			}
-		})
-	}
-	if err := k.Delete(t.Context(), "item"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := k.Get(t.Context(), "item"); !errors.Is(err, keychain.ErrNotFound) || !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Get() after Delete: %v, want ErrNotFound", err)
-	}
-	if err := k.Delete(t.Context(), "item"); err != nil {
-		t.Errorf("deleting nothing: %v", err)
-	}
-	if err := k.Barrier(t.Context()); err != nil {
-		t.Errorf("Barrier() = %v", err)
+	keychaintest.Contract(t, func() keychaintest.Store { return k })
+	if keychaintest.MaxValue != keychain.MaxValue {
+		t.Errorf("the contract tests up to %d bytes, want %d", keychaintest.MaxValue, keychain.MaxValue)
 	}
 }
 

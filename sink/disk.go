@@ -141,14 +141,19 @@ func openPlain(path string) (*os.File, error) {
 
 // Replace implements [Disk] by a new file, fsync, rename, and fsync of the
 // folder. A link or a special file in its place is refused.
-func (RealDisk) Replace(path string, b []byte) error {
+func (d RealDisk) Replace(path string, b []byte) error {
+	// One name is enough, and clears away what a killed writer left.
+	return d.ReplaceBy(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp"), path, b)
+}
+
+// ReplaceBy is Replace for a caller who holds no lock: the new file has a name of
+// its own, in the same folder, until it takes its place.
+func (RealDisk) ReplaceBy(temp, path string, b []byte) error {
 	if fi, err := os.Lstat(path); err == nil {
 		if err := checkRegular(path, fi); err != nil {
 			return err
 		}
 	}
-	// One name is enough, and clears away what a killed writer left.
-	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
 	f, err := create(temp)
 	if err != nil {
 		return err

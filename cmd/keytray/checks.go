@@ -38,7 +38,11 @@ func lookAtKeychain(ctx context.Context, v *visit) []finding {
 	if v.closed != nil {
 		return []finding{broken(v.closed)}
 	}
-	return []finding{fine("works: 4 KiB written, read back, deleted")}
+	found := []finding{fine("works: 4 KiB written, read back, deleted")}
+	if name, inFiles := v.a.world.KeychainName(); inFiles {
+		found = append(found, fine("it is %s", name), fine("others can seal logins for it: --recipient %s", v.a.world.Recipient()))
+	}
+	return found
 }
 
 // lookAtOldFolder finds the logins that are still in the folder of an OpenClaw

@@ -35,6 +35,7 @@ type app struct {
 	sys    system
 	world  *setup.World
 	agent  string
+	wanted setup.Wanted
 	tookIn bool // killed imports were to be ended, see takeIn
 }
 
@@ -67,6 +68,9 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 		SilenceUsage:  true,
 		Args:          usage(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return a.chooseKeychain(cmd.Context())
+		},
 	}
 	root.SetArgs(a.sys.args)
 	root.SetIn(a.sys.stdin)
@@ -77,6 +81,9 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 	})
 	root.PersistentFlags().StringVar(&a.world.StateDir, "state-dir", "", "folder of the profiles' metadata")
 	root.PersistentFlags().StringVar(&a.agent, "agent", sink.DefaultAgent, "agent whose logins are meant")
+	root.PersistentFlags().StringVar(&a.wanted.Keychain, "keychain", "", "where secrets are kept from now on: os, file")
+	root.PersistentFlags().StringVar(&a.wanted.Identity, "identity", "", "age identity that opens the file keychain, or what was sealed for it")
+	root.PersistentFlags().BoolVar(&a.wanted.Passphrase, "passphrase", false, "lock a new identity by a passphrase")
 	root.AddCommand(
 		a.onboardCommand(), a.loginCommand("login PROVIDER"), a.logoutCommand(), a.importCommand(), a.statusCommand(), a.tokenCommand(), a.exportCommand(), a.refreshCommand(), a.watchCommand(), a.workerCommand(),
 		a.syncCommand(), a.whichCommand(), a.reportCommand(), a.agentsCommand(), a.channelsCommand(),
@@ -130,7 +137,11 @@ func (a *app) keeper(loud bool) (*keeper.Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.world.Keeper(root, a.world.Keychain(false))
+	secrets, err := a.world.Secrets()
+	if err != nil {
+		return nil, err
+	}
+	return a.world.Keeper(root, secrets)
 }
 
 // report tells a person what went wrong and what helps, and returns the exit
@@ -156,7 +167,9 @@ func (a *app) unlocking(ctx context.Context, f func() error) error {
 	if !errors.Is(err, keychain.ErrLocked) || !a.attended() {
 		return err
 	}
-	fmt.Fprintln(a.sys.stderr, "keytray: the keychain is locked; please unlock it in the dialog")
+	if _, inFiles := a.world.KeychainName(); !inFiles {
+		fmt.Fprintln(a.sys.stderr, "keytray: the keychain is locked; please unlock it in the dialog")
+	}
 	if err := a.world.Unlock(ctx); err != nil {
 		return err
 	}

@@ -63,6 +63,7 @@ func (a *app) status(ctx context.Context, f statusFlags) error {
 	case f.asJSON:
 		r := newStatusReport(k.Store, a.agent, profiles, now)
 		r.Syncs = syncs
+		r.Keychain, _ = a.world.KeychainName()
 		err = writeJSON(a.sys.stdout, r)
 	case f.plain:
 		err = writePlainStatus(a.sys.stdout, profiles, now)
@@ -72,6 +73,7 @@ func (a *app) status(ctx context.Context, f statusFlags) error {
 			fmt.Fprintln(a.sys.stdout)
 			err = writeSyncs(a.sys.stdout, syncs)
 		}
+		err = errors.Join(err, a.writeKeychain(a.sys.stdout))
 	}
 	if err != nil || !f.check {
 		return err
@@ -177,6 +179,16 @@ func writeStatus(w io.Writer, profiles []sink.Profile, now time.Time) error {
 	return err
 }
 
+// writeKeychain says where the secrets are, if that is not where everybody's are.
+func (a *app) writeKeychain(w io.Writer) error {
+	name, inFiles := a.world.KeychainName()
+	if !inFiles {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "\nsecrets are in %s\n", plain.Text(name))
+	return err
+}
+
 // statusProfile is a profile as OpenClaw's `models status --json` shows it, and
 // what we know beyond that.
 type statusProfile struct {
@@ -203,6 +215,7 @@ type statusProfile struct {
 type statusReport struct {
 	SchemaVersion int    `json:"schemaVersion"`
 	Agent         string `json:"agent"`
+	Keychain      string `json:"keychain"`
 	ConfigPath    string `json:"configPath"`
 	AgentDir      string `json:"agentDir"`
 	modelsReport

@@ -10,6 +10,7 @@ import (
 	"github.com/keytray/keytray/export"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
+	"github.com/keytray/keytray/keychain/vault"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/outlet"
 	"github.com/keytray/keytray/plain"
@@ -54,6 +55,9 @@ func Explain(err error) (code int, hint string) {
 	if e, ok := errors.AsType[*hintedError](err); ok {
 		return e.exit, e.hint
 	}
+	if e, ok := errors.AsType[*vault.Error](err); ok {
+		return ExitKeychain, e.Hint
+	}
 	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
 		return ExitLogin, plain.Text(e.Condition().Command)
 	}
@@ -85,7 +89,7 @@ func Explain(err error) (code int, hint string) {
 	}{
 		{keychain.ErrLocked, ExitKeychain, "unlock the login keyring, then run the command again; `keytray doctor` shows its state"},
 		{keychain.ErrDismissed, ExitKeychain, "run the command again and unlock the keyring in the dialog"},
-		{keychain.ErrUnavailable, ExitKeychain, "start a Secret Service (gnome-keyring, KWallet or KeePassXC), or see `keytray doctor`"},
+		{keychain.ErrUnavailable, ExitKeychain, "start a Secret Service (gnome-keyring, KWallet or KeePassXC), or keep secrets in encrypted files from now on: the same command with --keychain file"},
 		{keychain.ErrWedged, ExitKeychain, "the keychain does not answer; restart it, then run the command again"},
 		{sink.ErrForeignHost, ExitFailed, "if the other machine does not use it any more: `keytray doctor --fix`"},
 		{sink.ErrAbandoned, ExitFailed, "sign in again: `keytray login PROVIDER`"},

@@ -22,7 +22,11 @@ func (w *World) Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	k, err := w.Keeper(root, w.Keychain(false))
+	secrets, err := w.Secrets()
+	if err != nil {
+		return err
+	}
+	k, err := w.Keeper(root, secrets)
 	if err != nil {
 		return err
 	}
@@ -36,15 +40,6 @@ func (w *World) Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	worker.Sync = func(ctx context.Context) error { return w.Supply(ctx, k) }
 	return worker.Serve(ctx, in, out)
-}
-
-// Unlock asks the person to unlock the keychain, if it is locked. Its dialog
-// comes before any lock is taken.
-func (w *World) Unlock(ctx context.Context) error {
-	if _, err := w.Keychain(true).Get(ctx, "unlock"); err != nil && !errors.Is(err, keychain.ErrNotFound) {
-		return err
-	}
-	return nil
 }
 
 // command is the path of keytray: beside this program, where packages put it,

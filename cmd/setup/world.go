@@ -4,6 +4,7 @@
 package setup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +21,10 @@ import (
 	"github.com/keytray/keytray/client"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
+	"github.com/keytray/keytray/keychain/vault"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/provider"
+	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -39,8 +42,14 @@ type World struct {
 	Again  <-chan struct{}
 	Stderr io.Writer
 	Log    *slog.Logger
+	// Ask asks the person for a passphrase, unseen. It is nil where nobody can be
+	// asked.
+	Ask func(ctx context.Context, what string) (secret.Text, error)
 
 	stuckOnce sync.Once
+	// vault is that of the encrypted files, once it is used.
+	vault *vault.Vault
+	keys  keyring
 }
 
 // Getenv is os.Getenv on what main found. On Windows the case of a name does not
@@ -152,8 +161,8 @@ func (w *World) checkSudo(home string) error {
 	return Hinted(errors.New("running as root in another user's home would spoil their files"), "run keytray without sudo")
 }
 
-// Keychain is this person's. It raises an unlock dialog only if prompt is set.
-func (w *World) Keychain(prompt bool) *keychain.Keychain {
+// keychain is that of the system. It raises an unlock dialog only if prompt is set.
+func (w *World) keychain(prompt bool) *keychain.Keychain {
 	return keychain.Open(keychain.Options{Prompt: prompt, Bus: w.Getenv("DBUS_SESSION_BUS_ADDRESS")})
 }
 

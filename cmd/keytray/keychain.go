@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/term"
+
+	"github.com/keytray/keytray/cmd/setup"
+	"github.com/keytray/keytray/secret"
+)
+
+// chooseKeychain does what --keychain says, before the command runs that it was
+// given to.
+func (a *app) chooseKeychain(ctx context.Context) error {
+	if a.attended() {
+		a.world.Ask = a.askUnseen
+	}
+	return a.world.Choose(ctx, a.wanted)
+}
+
+// askUnseen reads one line from the terminal without showing it.
+func (a *app) askUnseen(ctx context.Context, what string) (secret.Text, error) {
+	f, ok := a.sys.stdin.(*os.File)
+	if !ok {
+		return secret.Text{}, errors.New("there is no terminal to ask on")
+	}
+	fd := int(f.Fd())
+	state, err := term.GetState(fd)
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("asking for a passphrase: %w", err)
+	}
+	fmt.Fprintf(a.sys.stderr, "%s (it is not shown): ", what)
+	defer fmt.Fprintln(a.sys.stderr)
+	line := make(chan secret.Text, 1)
+	go func() { // blocked in a read until the process ends, or the line does
+		defer close(line)
+		if b, err := term.ReadPassword(fd); err == nil {
+			line <- secret.New(string(b))
+		}
+	}()
+	select {
+	case s, ok := <-line:
+		if !ok {
+			return s, setup.Usage(errors.New("no passphrase was given"), "run the command again")
+		}
+		return s, nil
+	case <-ctx.Done():
+		return secret.Text{}, errors.Join(context.Cause(ctx), term.Restore(fd, state))
+	}
+}
