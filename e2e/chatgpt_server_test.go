@@ -82,7 +82,7 @@ func startChatGPT(t *testing.T) *chatGPT {
 // certify makes an authority of its own and a certificate for the host.
 func (s *chatGPT) certify() tls.Certificate {
 	s.t.Helper()
-	make := func(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey) {
+	sign := func(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			s.t.Fatal(err)
@@ -98,8 +98,8 @@ func (s *chatGPT) certify() tls.Certificate {
 		return der, key
 	}
 	authority := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "e2e"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	root, rootKey := make(authority, authority, nil)
-	leaf, key := make(&x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{chatHost}}, authority, rootKey)
+	root, rootKey := sign(authority, authority, nil)
+	leaf, key := sign(&x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{chatHost}}, authority, rootKey)
 	s.ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root})
 	return tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: key}
 }

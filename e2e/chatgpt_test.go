@@ -51,6 +51,7 @@ type chatRig struct {
 }
 
 func chatGPTStory(t *testing.T) {
+	t.Helper()
 	r := chatRig{newRig(t), startChatGPT(t)}
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	r.write(ca, string(r.s.ca))
@@ -129,6 +130,7 @@ func (r chatRig) back(t *testing.T, page, port string) {
 }
 
 func (r chatRig) port1455(t *testing.T) {
+	t.Helper()
 	p, page := r.signIn(t, nil, "--paste")
 	r.back(t, page, "1455")
 	r.done(t, p)
@@ -147,6 +149,7 @@ func take(t *testing.T, addresses ...string) {
 }
 
 func (r chatRig) port1457(t *testing.T) {
+	t.Helper()
 	take(t, "127.0.0.1:1455")
 	p, page := r.signIn(t, nil, "--paste")
 	r.back(t, page, "1457")
@@ -255,10 +258,13 @@ func (r chatRig) refused(t *testing.T) {
 	}
 }
 
-// logout ends the login here; a revocation, if one is sent, is as Codex sends it.
+// logout ends the login here and at the server, with a request as Codex sends it.
 func (r chatRig) logout(t *testing.T) {
 	r.must("logout", "openai-codex:ada@example.org")
 	r.s.set(func() {
+		if len(r.s.revoked) != 1 {
+			t.Errorf("%d revocations were sent, want 1", len(r.s.revoked))
+		}
 		for _, sent := range r.s.revoked {
 			if sent["client_id"] != chatClient || sent["token_type_hint"] != "refresh_token" || !r.s.refresh[sent["token"]] {
 				t.Error("the revocation is not one that the real server takes")
