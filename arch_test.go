@@ -95,8 +95,8 @@ var rules = []rule{
 		why:  "go-keyring finds the bus in the environment and nowhere else",
 	},
 	{
-		uses: []string{"import os/exec"},
-		only: []string{"keychain/*.go", "keychain/session/*.go", "keeper/child*.go", "desk/*.go", "notify/bell_darwin.go", "client/openclaw/*.go", "cmd/keytray/*.go"},
+		uses: []string{"import os/exec", "os.StartProcess", "syscall.Exec"},
+		only: []string{"keychain/*.go", "keychain/session/*.go", "keeper/child*.go", "desk/*.go", "notify/bell_darwin.go", "client/openclaw/*.go", "loan/child*.go", "cmd/keytray/*.go", "cmd/tray/life_linux.go"},
 		why:  "arguments and environment of a child can be read by others",
 	},
 	{
@@ -154,6 +154,7 @@ var layers = []layer{
 	{pkg: "e2e/clients", why: "real clients from npm, in a network of their own"},
 	{pkg: "client/openclaw", uses: []string{"plain", "sink"}, why: "what OpenClaw asks and is told, by its own commands; it reads no login"},
 	{pkg: "outlet", uses: []string{"client", "sink"}, why: "files kept current: it is brought each text, and knows neither keychain nor formats"},
+	{pkg: "loan", uses: []string{"client", "sink"}, why: "private homes and the programs that run in them; it is handed the token's text"},
 	{pkg: "notify", uses: []string{"plain"}, why: "says what it is told to"},
 	{pkg: "client", uses: []string{"secret", "sink"}, why: "files of other programs, read and written as sink does its own; no protocol, no keychain"},
 	{pkg: "export", uses: []string{"provider", "secret"}, why: "formats, and whose tools may have a token: bytes in, text out"},
@@ -165,12 +166,12 @@ var layers = []layer{
 	{pkg: "cmd/tray/view", uses: []string{"cmd/tray/icon", "keeper", "plain", "sink"}, why: "what a person is shown, as data"},
 	{
 		pkg:  "cmd/setup",
-		uses: []string{"client", "client/openclaw", "desk", "export", "keeper", "keychain", "keychain/vault", "oauth", "outlet", "plain", "provider", "route", "sealed", "secret", "sink"},
+		uses: []string{"client", "client/openclaw", "desk", "export", "keeper", "keychain", "keychain/vault", "loan", "oauth", "outlet", "plain", "provider", "route", "sealed", "secret", "sink"},
 		why:  "the wiring that both programs share",
 	},
 	{
 		pkg:  "cmd/keytray",
-		uses: []string{"client", "client/openclaw", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "oauth", "oauth/oauthtest", "outlet", "plain", "provider", "route", "secret", "sink"},
+		uses: []string{"client", "client/openclaw", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "loan", "oauth", "oauth/oauthtest", "outlet", "plain", "provider", "route", "secret", "sink"},
 		why:  "wiring",
 	},
 	{pkg: "cmd/tray/autostart", why: "one switch per desktop; it is told where things lie"},

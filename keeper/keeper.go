@@ -137,6 +137,11 @@ func (k *Keeper) unkept(p sink.Profile) error {
 	}
 }
 
+// Ripe reports whether Stored would answer ErrStale because of p's age.
+func (k *Keeper) Ripe(p sink.Profile) bool {
+	return p.Left(k.now()) < k.margin(p.Provider, p.Life, 0)
+}
+
 func (k *Keeper) stored(ctx context.Context, p sink.Profile, ttl time.Duration) (Token, error) {
 	t, err := k.Store.Token(ctx, p, k.margin(p.Provider, p.Life, ttl))
 	if err != nil {

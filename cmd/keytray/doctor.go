@@ -37,6 +37,7 @@ func checks() []check {
 		{"residue", lookAtResidue},
 		{"openclaw", lookAtOpenClaw},
 		{"syncs", lookAtSyncs},
+		{"runs", lookAtHomes},
 	}
 }
 

@@ -18,7 +18,8 @@ func main() {
 		args: os.Args[1:], environ: os.Environ(), self: self, version: setup.Version(version),
 		again: again,
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+		log:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+		quiet: slog.New(slog.DiscardHandler),
 	}
 	code := run(ctx, sys)
 	stop()

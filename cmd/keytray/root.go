@@ -28,6 +28,7 @@ type system struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	log            *slog.Logger
+	quiet          *slog.Logger // says nothing
 }
 
 // app is one run of the command.
@@ -49,6 +50,9 @@ func run(ctx context.Context, sys system) int {
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
 		return setup.ExitDone
+	}
+	if code, ok := errors.AsType[endError](err); ok { // of a program that had its say
+		return int(code)
 	}
 	return a.report(err)
 }
@@ -86,7 +90,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 	root.PersistentFlags().BoolVar(&a.wanted.Passphrase, "passphrase", false, "lock a new identity by a passphrase")
 	root.AddCommand(
 		a.onboardCommand(), a.loginCommand("login PROVIDER"), a.logoutCommand(), a.importCommand(), a.statusCommand(), a.tokenCommand(), a.exportCommand(), a.refreshCommand(), a.watchCommand(), a.workerCommand(),
-		a.syncCommand(), a.whichCommand(), a.reportCommand(), a.agentsCommand(), a.channelsCommand(),
+		a.runCommand(), a.syncCommand(), a.whichCommand(), a.reportCommand(), a.agentsCommand(), a.channelsCommand(),
 		a.doctorCommand(), a.openclawCommand(), a.modelsCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	return root

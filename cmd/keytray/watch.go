@@ -54,6 +54,7 @@ func (a *app) watch(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	a.warn(a.takeIn(ctx, k))
+	a.world.Sweep(ctx)
 	folders, err := setup.WatchFiles(k.Store)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/keychain/vault"
+	"github.com/keytray/keytray/loan"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/outlet"
 	"github.com/keytray/keytray/plain"
@@ -126,6 +127,7 @@ func Explain(err error) (code int, hint string) {
 		{client.ErrFormat, ExitFailed, "let the program write its file anew, or repair it"},
 		{keeper.ErrUnrenewed, ExitLater, "leave out --no-refresh, or let the tray or `keytray watch` renew it"},
 		{keeper.ErrShortLife, ExitFailed, "ask for less with --min-ttl"},
+		{loan.ErrLinks, ExitFailed, "on Windows turn on Developer Mode, or keep Codex's own file current: `keytray sync add --format codex`"},
 		{outlet.ErrUnknown, ExitUsage, "see `keytray sync list`"},
 		{outlet.ErrKept, ExitFailed, "`keytray sync remove FILE` ends that"},
 		{sink.ErrNoRefresh, ExitFailed, ""},

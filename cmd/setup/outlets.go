@@ -12,6 +12,7 @@ import (
 
 	"github.com/keytray/keytray/export"
 	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/loan"
 	"github.com/keytray/keytray/outlet"
 	"github.com/keytray/keytray/sink"
 )
@@ -23,6 +24,27 @@ func (w *World) Outlets() (outlet.List, error) {
 		return outlet.List{}, err
 	}
 	return outlet.List{Dir: filepath.Join(own, "outlets"), Place: filepath.Join(own, "locks")}, nil
+}
+
+// Homes are the private homes of programs that are lent a token.
+func (w *World) Homes() (loan.Homes, error) {
+	own, err := w.Own()
+	if err != nil {
+		return loan.Homes{}, err
+	}
+	return loan.Homes{Dir: filepath.Join(own, "homes"), Place: filepath.Join(own, "locks")}, nil
+}
+
+// Sweep takes back what killed runs have left. What cannot be settled now is for
+// another time, and for the doctor to tell of.
+func (w *World) Sweep(ctx context.Context) {
+	homes, err := w.Homes()
+	if err == nil {
+		_, err = homes.Sweep(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		w.Log.Warn("what a killed run left is not settled", "err", OneLine(err))
+	}
 }
 
 // Fetch brings the newest token for a file that is kept current.

@@ -19,7 +19,11 @@ func Signals() (ctx context.Context, stop func(), again <-chan struct{}) {
 	ctx, stop = context.WithCancel(context.Background())
 	arrived := make(chan os.Signal, 1)
 	second := make(chan struct{})
-	signal.Notify(arrived, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as under nohup, also for the programs that we run
+			signal.Notify(arrived, s)
+		}
+	}
 	go func() { // for as long as the process lives
 		<-arrived
 		stop()

@@ -172,6 +172,7 @@ func (p *program) live(ctx context.Context, own string, file *os.File) (anew []s
 		return nil, nil
 	}
 	defer release()
+	p.world.Sweep(ctx)
 	t, err := p.newTray(k, words, own, file)
 	if err != nil {
 		return nil, err
