@@ -31,6 +31,7 @@ func openAI() Provider {
 		Vendor: "openai",
 		Page:   "https://platform.openai.com/docs/api-reference/authentication",
 		APIKey: &Static{Page: "https://platform.openai.com/api-keys", Env: "OPENAI_API_KEY"},
+		API:    &API{URL: "https://api.openai.com/v1"},
 	}
 }
 
@@ -45,6 +46,7 @@ func openAICodex() Provider {
 		Name:   "ChatGPT (Codex)",
 		Page:   "https://github.com/openai/codex/blob/main/codex-rs/login/src/server.rs",
 		Vendor: "openai",
+		API:    &API{URL: "https://chatgpt.com/backend-api/codex", AccountHeader: "ChatGPT-Account-ID"},
 		OAuth: &OAuth{
 			Issuer:                      "https://auth.openai.com",
 			AuthorizationEndpoint:       "https://auth.openai.com/oauth/authorize",

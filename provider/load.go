@@ -166,6 +166,7 @@ func members() schema {
 			"policy":   nil, "allow_http_loopback": nil,
 		},
 		"setup_token": static, "token": static, "api_key": static,
+		"hosts": nil, "api": {"url": nil, "account_header": nil},
 	}
 }
 

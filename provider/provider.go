@@ -32,6 +32,18 @@ type Provider struct {
 	SetupToken *Static `json:"setup_token,omitempty"`
 	Token      *Static `json:"token,omitempty"`
 	APIKey     *Static `json:"api_key,omitempty"`
+	// Hosts take its tokens in place of a password, each as [ParseHost] reads it.
+	Hosts []string `json:"hosts,omitempty"`
+	// API is where its tokens are of use to programs that can be told.
+	API *API `json:"api,omitempty"`
+}
+
+// API is a service in the form of OpenAI's.
+type API struct {
+	// URL is what clients call the base URL.
+	URL string `json:"url"`
+	// AccountHeader is the header in which it wants the account's id, if any.
+	AccountHeader string `json:"account_header,omitempty"`
 }
 
 // Browser reports whether one can sign in through a browser on this machine.

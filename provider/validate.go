@@ -82,10 +82,34 @@ func (p Provider) Validate() error {
 			return err
 		}
 	}
-	if p.OAuth == nil {
-		return nil
+	if err := p.checkPlaces(); err != nil || p.OAuth == nil {
+		return err
 	}
 	return below("oauth", p.OAuth.Validate())
+}
+
+// maxHosts is how many hosts a provider may have.
+const maxHosts = 64
+
+func (p Provider) checkPlaces() error {
+	if len(p.Hosts) > maxHosts {
+		return invalid("hosts", "has more than %d hosts", maxHosts)
+	}
+	for _, s := range p.Hosts {
+		if _, problem := parseHost(s); problem != "" {
+			return invalid("hosts", "%s", problem)
+		}
+	}
+	if p.API == nil {
+		return nil
+	}
+	if problem := (OAuth{AllowHTTP: true}).endpointProblem(p.API.URL); problem != "" {
+		return invalid("api.url", "%s", problem)
+	}
+	if p.API.AccountHeader != "" && !headerPattern.MatchString(p.API.AccountHeader) {
+		return invalid("api.account_header", "is not the name of a header")
+	}
+	return nil
 }
 
 // below puts a FieldError under a field.
