@@ -48,7 +48,7 @@ func (s Shell) line(v Var) (string, error) {
 		quoted, err := dotenv(value)
 		return v.Name + "=" + quoted, err
 	default:
-		return "export " + v.Name + "='" + strings.ReplaceAll(value, "'", `'\''`) + "'", nil
+		return "export " + v.Name + "=" + quote(value), nil
 	}
 }
 
@@ -73,3 +73,6 @@ const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 func usable(t secret.Text) bool {
 	return !t.Empty() && !strings.ContainsFunc(t.Reveal(), func(r rune) bool { return r < 0x20 || r > 0x7e })
 }
+
+// quote makes one word of s in any POSIX shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
