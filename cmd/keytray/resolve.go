@@ -26,6 +26,8 @@ const (
 	// last look at the keychain may add.
 	resolveLimit = 11 * time.Second
 	lastLook     = 2 * time.Second
+	// lendLimit is the same for programs that wait for one token: pi for ten seconds.
+	lendLimit = 7 * time.Second
 	// unlockRest lies between two looks at a locked keychain.
 	unlockRest = 300 * time.Millisecond
 	// heartbeat is how often OpenClaw is shown that we live.
@@ -55,21 +57,31 @@ func (a *app) resolveRefs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	self := a.sys.self
-	if runtime.GOOS == "linux" {
-		self = "/proc/self/exe" // an update of the file does no harm
-	}
-	r := resolver{
-		k: k, stderr: a.sys.stderr,
-		child: keeper.Child{Path: self, Args: []string{"keytray", "__worker", "--state-dir", k.Store.Dir()}},
-	}
+	r := a.resolver(k)
 	ctx, cancel := context.WithTimeout(ctx, resolveLimit)
 	defer cancel()
 	if err := export.OpenClaw(a.sys.stdout, r.answer(ctx, ids)); err != nil {
 		return err
 	}
-	if due, err := a.world.Due(k.Store); err == nil && len(due) > 0 {
-		return r.child.Leave(keeper.Request{Do: "sync"}) // OpenClaw waits for us
+	return a.leaveSupply(r)
+}
+
+func (a *app) resolver(k *keeper.Keeper) *resolver {
+	self := a.sys.self
+	if runtime.GOOS == "linux" {
+		self = "/proc/self/exe" // an update of the file does no harm
+	}
+	return &resolver{
+		k: k, stderr: a.sys.stderr,
+		child: keeper.Child{Path: self, Args: []string{"keytray", "__worker", "--state-dir", k.Store.Dir()}},
+	}
+}
+
+// leaveSupply has a worker write the files that are kept current, where that is
+// due: a program waits for us.
+func (a *app) leaveSupply(r *resolver) error {
+	if due, err := a.world.Due(r.k.Store); err == nil && len(due) > 0 {
+		return r.child.Leave(keeper.Request{Do: "sync"})
 	}
 	return nil
 }
@@ -129,7 +141,7 @@ func (r *resolver) all(ctx context.Context, ids []string) export.Answer {
 				a.Errors[id] = refusal(err)
 				return
 			}
-			a.Values[id] = t
+			a.Values[id] = t.Access
 		})
 	}
 	renewals.Wait()
@@ -185,7 +197,7 @@ func (r *resolver) profile(ctx context.Context, id string) (sink.Profile, error)
 
 // renewed has the login renewed, and is the new token, or the old one while that
 // still works.
-func (r *resolver) renewed(ctx context.Context, p sink.Profile) (secret.Text, error) {
+func (r *resolver) renewed(ctx context.Context, p sink.Profile) (keeper.Token, error) {
 	landed := make(chan error, 1)
 	go func() { // or it goes on, and lands in the profile file
 		landed <- r.child.Do(ctx, keeper.Request{Do: "renew", Agent: p.Agent, Profile: p.ID}, nil, nil)
@@ -202,24 +214,21 @@ func (r *resolver) renewed(ctx context.Context, p sink.Profile) (secret.Text, er
 		p = now
 	}
 	if t, e := r.k.Stored(ctx, p); e == nil {
-		return t.Access, nil
+		return t, nil
 	}
 	if t, e := r.k.Store.Last(ctx, p); e == nil {
-		return t, nil
+		return keeper.Token{Profile: p, Access: t, Expires: p.Expires}, nil
 	}
 	if err == nil {
 		err = keeper.ErrLater
 	}
-	return secret.Text{}, err
+	return keeper.Token{}, err
 }
 
 // refusal says in words of ours why there is no token: OpenClaw may log them, and
 // an error names accounts.
 func refusal(err error) export.Refusal {
 	exit, _ := setup.Explain(err)
-	if f, ok := errors.AsType[*keeper.FailureError](err); ok {
-		exit = f.Exit
-	}
 	switch {
 	case errors.Is(err, sink.ErrUnknownProfile):
 		return export.Refusal{Code: "NOT_FOUND", Message: "there is no such login any more"}

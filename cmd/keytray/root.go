@@ -91,7 +91,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 	root.AddCommand(
 		a.onboardCommand(), a.loginCommand("login PROVIDER"), a.logoutCommand(), a.importCommand(), a.statusCommand(), a.tokenCommand(), a.exportCommand(), a.refreshCommand(), a.watchCommand(), a.workerCommand(),
 		a.runCommand(), a.syncCommand(), a.whichCommand(), a.reportCommand(), a.agentsCommand(), a.channelsCommand(),
-		a.doctorCommand(), a.openclawCommand(), a.modelsCommand(), a.demoCommand(), a.versionCommand(),
+		a.doctorCommand(), a.openclawCommand(), a.helperCommand(), a.modelsCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	return root
 }
@@ -152,6 +152,9 @@ func (a *app) keeper(loud bool) (*keeper.Keeper, error) {
 // code.
 func (a *app) report(err error) int {
 	code, hint := setup.Explain(err)
+	if setup.IsSilent(err) {
+		return code
+	}
 	message := setup.OneLine(err)
 	if errors.Is(err, context.Canceled) {
 		message = "interrupted"

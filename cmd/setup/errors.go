@@ -48,6 +48,20 @@ func Exit(code int, err error) error { return &hintedError{err, code, ""} }
 // Hinted adds to err what helps.
 func Hinted(err error, hint string) error { return &hintedError{err, ExitFailed, hint} }
 
+// Silent is an error that the program which asked has been told of: no person wants
+// to hear of it.
+func Silent(err error) error { return &silentError{err} }
+
+type silentError struct{ error }
+
+func (e *silentError) Unwrap() error { return e.error }
+
+// IsSilent reports whether err is one of Silent.
+func IsSilent(err error) bool {
+	_, ok := errors.AsType[*silentError](err)
+	return ok
+}
+
 // OneLine writes joined errors in one line.
 func OneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
@@ -58,6 +72,9 @@ func Explain(err error) (code int, hint string) {
 	}
 	if e, ok := errors.AsType[*vault.Error](err); ok {
 		return ExitKeychain, e.Hint
+	}
+	if e, ok := errors.AsType[*keeper.FailureError](err); ok {
+		return e.Exit, plain.Text(e.Hint)
 	}
 	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
 		return ExitLogin, plain.Text(e.Condition().Command)
@@ -126,6 +143,8 @@ func Explain(err error) (code int, hint string) {
 		{client.ErrChanged, ExitLater, "try again in a moment; nothing was moved"},
 		{client.ErrFormat, ExitFailed, "let the program write its file anew, or repair it"},
 		{keeper.ErrUnrenewed, ExitLater, "leave out --no-refresh, or let the tray or `keytray watch` renew it"},
+		{export.ErrPlanToken, ExitUsage, "CLAUDE_CODE_OAUTH_TOKEN takes it; --gateway says that a gateway does"},
+		{export.ErrNotAWS, ExitUsage, "paste one: `keytray models auth paste-api-key --provider aws`, as AKIA...:SECRET or ASIA...:SECRET:SESSION"},
 		{keeper.ErrShortLife, ExitFailed, "ask for less with --min-ttl"},
 		{loan.ErrLinks, ExitFailed, "on Windows turn on Developer Mode, or keep Codex's own file current: `keytray sync add --format codex`"},
 		{outlet.ErrUnknown, ExitUsage, "see `keytray sync list`"},

@@ -129,22 +129,20 @@ func (w *Words) reason(reason string) string {
 }
 
 // Dialog is what a worker says in a dialog of its own.
-type Dialog struct{ Title, Text, Button, Other string }
+type Dialog struct{ Title, Text, Button string }
 
 // Dialog is the one that an action may need.
 func (w *Words) Dialog(s State, a Action) Dialog {
 	v := s.service(a.Service)
 	switch a.Verb {
 	case DoLogin:
-		return Dialog{Title: fmt.Sprintf(w.PasteTitle, v.Name), Text: w.PasteText}
-	case DoCode:
-		return Dialog{fmt.Sprintf(w.PasteTitle, v.Name), w.CodeText, w.ButtonOpen, w.ButtonCopy}
+		return Dialog{fmt.Sprintf(w.PasteTitle, v.Name), w.PasteText, ""}
 	case DoSetupToken, DoAPIKey:
-		return Dialog{Title: fmt.Sprintf(w.AskTitle, v.Name), Text: w.AskText}
+		return Dialog{fmt.Sprintf(w.AskTitle, v.Name), w.AskText, ""}
 	case DoRemove:
 		for _, p := range s.Profiles {
 			if p.Ref == a.Ref {
-				return Dialog{Title: w.RemoveTitle, Text: fmt.Sprintf(w.RemoveText, v.Name+", "+Name(p)), Button: w.RemoveButton}
+				return Dialog{w.RemoveTitle, fmt.Sprintf(w.RemoveText, v.Name+", "+Name(p)), w.RemoveButton}
 			}
 		}
 	}
