@@ -3,6 +3,7 @@
 package clients
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -13,22 +14,47 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keytray/keytray/oauth/oauthtest"
 )
 
 const alice = "demo:alice@example.test"
 
-// newClaw is a rig whose OpenClaw knows the model, and gets nothing of the
-// network but that.
-func newClaw(t *testing.T, version string) *rig {
+// claw is an OpenClaw, an authorization server and a model.
+type claw struct {
+	*rig
+	folder, program string
+	server          *oauthtest.Server
+	model           *model
+}
+
+// newClaw is one that knows the model, and gets nothing of the network but that.
+func newClaw(t *testing.T, version string) *claw {
 	t.Helper()
-	r := newRig(t, "openclaw-"+version)
+	packages := need(t, "openclaw-"+version)
+	r := &claw{rig: newRig(t), model: startModel(t), server: oauthtest.New(oauthtest.Options{})}
+	r.folder = filepath.Join(r.home, ".openclaw")
+	if err := r.server.Start(t.Context(), "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.server.Close() })
+	r.program = filepath.Join(r.dir, "bin/openclaw")
+	if err := os.Symlink(filepath.Join(packages, "openclaw", "openclaw.mjs"), r.program); err != nil { // as npm install -g does
+		t.Fatal(err)
+	}
+	r.env = append(r.env, "NODE_COMPILE_CACHE="+filepath.Join(packages, ".compiled")) // a second run is faster by it
+	t.Cleanup(func() {
+		if files := r.in(r.server.Secrets()); len(files) > 0 {
+			t.Errorf("a token is in clear in %q", files)
+		}
+	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	r.write(filepath.Join(r.claw, "openclaw.json"), fmt.Sprintf(`{
+	r.write(filepath.Join(r.folder, "openclaw.json"), fmt.Sprintf(`{
   "agents": {"defaults": {"model": {"primary": "demo/m1"}}},
   "models": {"providers": {"demo": {"baseUrl": %q, "api": "openai-completions", "models": [{"id": "m1", "name": "m1"}]}}},
   "gateway": {"mode": "local", "port": %d, "auth": {"mode": "token", "token": "of-this-test-only"}}
@@ -38,7 +64,7 @@ func newClaw(t *testing.T, version string) *rig {
 }
 
 // provider tells keytray of the authorization server, in the state folder root.
-func (r *rig) provider(root string) {
+func (r *claw) provider(root string) {
 	r.t.Helper()
 	var b strings.Builder
 	if err := r.server.WriteProvider(&b); err != nil {
@@ -47,15 +73,24 @@ func (r *rig) provider(root string) {
 	r.write(filepath.Join(root, "providers", "demo.json"), b.String())
 }
 
-func (r *rig) token() string {
+// signIn signs in as that user.
+func (r *claw) signIn(user string) {
+	r.t.Helper()
+	r.rig.signIn("demo", func(ctx context.Context, url string) error {
+		_, err := oauthtest.Browser{User: user}.Open(ctx, url)
+		return err
+	})
+}
+
+func (r *claw) token() string {
 	r.t.Helper()
 	return strings.TrimSpace(r.must(keytray, "token", alice))
 }
 
 // ask has OpenClaw ask the model, and returns the token that it sent.
-func (r *rig) ask(how ...string) string {
+func (r *claw) ask(how ...string) string {
 	r.t.Helper()
-	out := r.must(r.openclaw, append([]string{"agent", "--agent", "main", "--session-id", "s1", "-m", "hi", "--json"}, how...)...)
+	out := r.must(r.program, append([]string{"agent", "--agent", "main", "--session-id", "s1", "-m", "hi", "--json"}, how...)...)
 	if !strings.Contains(out, modelSays) {
 		r.t.Errorf("openclaw agent did not say what the model says:\n%s", out)
 	}
@@ -63,9 +98,9 @@ func (r *rig) ask(how ...string) string {
 }
 
 // profiles are the names that OpenClaw lists.
-func (r *rig) profiles() []string {
+func (r *claw) profiles() []string {
 	r.t.Helper()
-	out := r.must(r.openclaw, "models", "auth", "list", "--json")
+	out := r.must(r.program, "models", "auth", "list", "--json")
 	var answer struct{ Profiles []struct{ ID string } }
 	if err := json.Unmarshal([]byte(out), &answer); err != nil {
 		r.t.Fatalf("openclaw models auth list: %v\n%s", err, out)
@@ -79,10 +114,10 @@ func (r *rig) profiles() []string {
 
 // gateway starts one and waits until it is ready. The newest gives its own workers
 // five seconds, which a busy machine does not always have, and then ends.
-func (r *rig) gateway() (log func() string) {
+func (r *claw) gateway() (log func() string) {
 	r.t.Helper()
 	for range 3 {
-		log = r.background(r.openclaw, "gateway", "run")
+		log = r.background(r.program, "gateway", "run")
 		late := "state lease heartbeat did not become ready"
 		r.eventually("a gateway that is ready", func() bool {
 			return strings.Contains(log(), "[gateway] ready") || strings.Contains(log(), late)
@@ -99,7 +134,7 @@ func (r *rig) gateway() (log func() string) {
 // rotates has a running gateway meet a renewed login: by a command that only
 // leaves it owed, and by a watcher that tells the gateway. Reads says that the
 // gateway looks at the profile file again when that has changed.
-func (r *rig) rotates(reads bool) {
+func (r *claw) rotates(reads bool) {
 	r.t.Helper()
 	log := r.gateway()
 	first := r.token()
@@ -135,7 +170,7 @@ var reference = regexp.MustCompile(`p/[0-9a-f]{16}`)
 
 // bare asks the resolver as OpenClaw would with an empty passEnv: with no
 // environment at all, where only the place of the bus is known.
-func (r *rig) bare(root string) {
+func (r *claw) bare(root string) {
 	r.t.Helper()
 	bus := fmt.Sprintf("/run/user/%d/bus", os.Getuid())
 	if err := os.MkdirAll(filepath.Dir(bus), 0o700); err != nil {
@@ -165,13 +200,13 @@ func (r *rig) bare(root string) {
 // which Keytray writes in its folder.
 func TestOpenClawWithFiles(t *testing.T) {
 	r := newClaw(t, "2026.5.28")
-	r.provider(r.claw)
+	r.provider(r.folder)
 	r.signIn("alice")
 	out := r.must(keytray, "openclaw", "connect")
 	if !strings.Contains(out, "all of its references") {
 		t.Errorf("keytray openclaw connect: no audit in\n%s", out)
 	}
-	r.bare(r.claw)
+	r.bare(r.folder)
 	if got := r.profiles(); len(got) != 1 || got[0] != alice {
 		t.Errorf("openclaw lists %q, want %q", got, alice)
 	}
@@ -194,7 +229,7 @@ func TestNewestOpenClaw(t *testing.T) {
 	if got := r.run("", keytray, "status"); !strings.Contains(got.stderr, own) {
 		t.Errorf("no notice that %s is used: %q", own, got.stderr)
 	}
-	if old, _ := filepath.Glob(filepath.Join(r.claw, "agents", "*", "agent", "auth*.json")); len(old) > 0 {
+	if old, _ := filepath.Glob(filepath.Join(r.folder, "agents", "*", "agent", "auth*.json")); len(old) > 0 {
 		t.Fatalf("there are files that keep it from starting: %q", old)
 	}
 	out := r.must(keytray, "openclaw", "connect")
@@ -229,7 +264,7 @@ func TestNewestOpenClaw(t *testing.T) {
 	if got := r.profiles(); len(got) != 0 {
 		t.Errorf("after disconnect openclaw lists %q", got)
 	}
-	if config, err := os.ReadFile(filepath.Join(r.claw, "openclaw.json")); err != nil || strings.Contains(string(config), "keytray") {
+	if config, err := os.ReadFile(filepath.Join(r.folder, "openclaw.json")); err != nil || strings.Contains(string(config), "keytray") {
 		t.Errorf("after disconnect openclaw.json still names keytray (%v)", err)
 	}
 }

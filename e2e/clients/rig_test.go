@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/keychain/session"
-	"github.com/keytray/keytray/oauth/oauthtest"
 )
 
 // wanted is set by make test-clients.
@@ -69,22 +68,28 @@ func enter() int {
 }
 
 func buildAndRun(m *testing.M) int {
-	for _, step := range [][]string{
-		{"mount", "--make-rprivate", "/"},
-		{"mount", "-t", "tmpfs", "none", "/run"},
-		{"ip", "link", "set", "lo", "up"},
-	} {
-		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n%s", strings.Join(step, " "), err, out)
-			return 1
-		}
-	}
 	dir, err := os.MkdirTemp("", "keytray-clients-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	names := filepath.Join(dir, "hosts")
+	if err := os.WriteFile(names, []byte("127.0.0.1 localhost "+strings.Join(hosts, " ")+"\n::1 localhost\n"), 0o644); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for _, step := range [][]string{
+		{"mount", "--make-rprivate", "/"},
+		{"mount", "-t", "tmpfs", "none", "/run"},
+		{"ip", "link", "set", "lo", "up"},
+		{"mount", "--bind", names, "/etc/hosts"},
+	} {
+		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n%s", strings.Join(step, " "), err, out)
+			return 1
+		}
+	}
 	keytray = filepath.Join(dir, "keytray")
 	build := exec.Command("go", "build", "-trimpath", "-o", keytray, "../../cmd/keytray")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -105,46 +110,41 @@ func node(t *testing.T) string {
 	return dir
 }
 
-// need skips the test unless that client was installed: the network, not we, may
-// be at fault. setup.sh fails where npm answers and the client cannot be had.
-func need(t *testing.T, name string) (program string) {
+// need skips the test unless that client was installed, and returns the folder of
+// its packages. setup.sh fails where npm answers and a client cannot be had.
+func need(t *testing.T, name string) (packages string) {
 	t.Helper()
 	if !*wanted {
 		t.Skip("real clients take minutes: make test-clients")
 	}
-	dir, err := filepath.Abs(name)
+	dir, err := filepath.Abs(filepath.Join(name, "node_modules"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", ".installed")); err != nil {
-		t.Skipf("%s is not installed, because npm did not answer (setup.sh)", name)
+	if _, err := os.Stat(filepath.Join(dir, ".installed")); err != nil {
+		t.Skipf("%s is not installed: npm did not answer, or make test-clients was not asked for it (CLIENTS)", name)
 	}
-	return filepath.Join(dir, "node_modules", "openclaw", "openclaw.mjs")
+	return dir
 }
 
-// rig is a private desktop, an authorization server, a model, and an OpenClaw
-// that lives there.
+// rig is a private desktop for keytray and the clients.
 type rig struct {
-	t               *testing.T
-	dir, home, claw string
-	bus             *session.Session
-	server          *oauthtest.Server
-	model           *model
-	env             []string
-	openclaw        string
+	t         *testing.T
+	dir, home string
+	bus       *session.Session
+	env       []string
 }
 
-func newRig(t *testing.T, client string) *rig {
+func newRig(t *testing.T) *rig {
 	t.Helper()
-	program := need(t, client)
 	dir, err := os.MkdirTemp("", "clients-") //nolint:usetesting // a socket's path holds 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	r := &rig{t: t, dir: dir, home: filepath.Join(dir, "home"), claw: filepath.Join(dir, "home/.openclaw"), model: startModel(t), server: oauthtest.New(oauthtest.Options{})}
-	for _, d := range []string{"bin", "session", "tmp", "home/.openclaw"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+	r := &rig{t: t, dir: dir, home: filepath.Join(dir, "home")}
+	for _, d := range []string{"bin", "session", "tmp", "home"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -152,18 +152,8 @@ func newRig(t *testing.T, client string) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.bus.Close() })
-	if err := r.server.Start(t.Context(), "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.server.Close() })
-	r.openclaw = filepath.Join(dir, "bin/openclaw")
-	if err := os.Symlink(program, r.openclaw); err != nil { // as npm install -g does
-		t.Fatal(err)
-	}
 	r.env = append(r.bus.Env(), "HOME="+r.home, "TMPDIR="+filepath.Join(dir, "tmp"), "LANG=C.UTF-8",
-		"NODE_COMPILE_CACHE="+filepath.Join(filepath.Dir(filepath.Dir(program)), ".compiled"), // a second run is faster by it
 		"PATH="+strings.Join([]string{filepath.Join(dir, "bin"), node(t), "/usr/bin", "/bin"}, ":"))
-	t.Cleanup(r.noSecretsInFiles)
 	return r
 }
 
@@ -183,10 +173,10 @@ type said struct {
 	code           int
 }
 
-// run runs a program for at most ten minutes.
+// run runs a program for at most four minutes.
 func (r *rig) run(stdin, program string, args ...string) said {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	var out, complaint bytes.Buffer
@@ -244,12 +234,12 @@ func (r *rig) background(program string, args ...string) (log func() string) {
 
 var address = regexp.MustCompile(`https?://\S+`)
 
-// signIn signs in as that user.
-func (r *rig) signIn(user string) {
+// signIn signs in to a provider; browse plays the browser, on the sign-in page.
+func (r *rig) signIn(provider string, browse func(ctx context.Context, url string) error) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, keytray, "login", "demo")
+	cmd := exec.CommandContext(ctx, keytray, "login", provider)
 	cmd.Env = r.env
 	out, err := os.CreateTemp(r.dir, "login")
 	if err != nil {
@@ -266,7 +256,7 @@ func (r *rig) signIn(user string) {
 		url = address.FindString(string(b))
 		return url != ""
 	})
-	if _, err := (oauthtest.Browser{User: user}).Open(ctx, url); err != nil {
+	if err := browse(ctx, url); err != nil {
 		r.t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
@@ -290,11 +280,11 @@ func (r *rig) eventually(what string, ok func() bool) {
 	}
 }
 
-// noSecretsInFiles looks for every token of the server's in all files.
-func (r *rig) noSecretsInFiles() {
-	secrets := r.server.Secrets()
+// in are the files of the test that hold one of the secrets, but for the keyring's.
+func (r *rig) in(secrets []string) (files []string) {
+	r.t.Helper()
 	if len(secrets) == 0 {
-		r.t.Error("the server has issued nothing")
+		r.t.Error("no secrets to look for")
 	}
 	err := filepath.WalkDir(r.dir, func(path string, d os.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) { // a program that ends removes its own
@@ -304,12 +294,13 @@ func (r *rig) noSecretsInFiles() {
 			return err
 		}
 		b, err := os.ReadFile(path)
-		if i := slices.IndexFunc(secrets, func(s string) bool { return bytes.Contains(b, []byte(s)) }); i >= 0 {
-			r.t.Errorf("%s has a token in clear", path)
+		if slices.ContainsFunc(secrets, func(s string) bool { return bytes.Contains(b, []byte(s)) }) {
+			files = append(files, path)
 		}
 		return err
 	})
 	if err != nil {
 		r.t.Error(err)
 	}
+	return files
 }

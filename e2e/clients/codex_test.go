@@ -1,0 +1,197 @@
+//go:build linux
+
+package clients
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// newCodex is a shop with Codex CLI and a ChatGPT login, made through the browser
+// with keytray's own entry of it.
+func newCodex(t *testing.T) *shop {
+	t.Helper()
+	arch, vendor := "x64", "x86_64-unknown-linux-musl"
+	if runtime.GOARCH == "arm64" {
+		arch, vendor = "arm64", "aarch64-unknown-linux-musl"
+	}
+	r := newShop(t, filepath.Join(need(t, "codex-0.169.0"), "@openai", "codex-linux-"+arch, "vendor", vendor, "bin", "codex"))
+	r.openAI()
+	return r
+}
+
+// codexHome makes a CODEX_HOME with that config.toml.
+func (r *shop) codexHome(name, config string) (home string) {
+	home = filepath.Join(r.dir, name)
+	r.write(filepath.Join(home, "config.toml"), config)
+	return home
+}
+
+// exec asks Codex something, in that CODEX_HOME.
+func (r *shop) exec(home string, env ...string) said {
+	r.t.Helper()
+	return r.with(append(env, "CODEX_HOME="+home), r.program, "exec", "--skip-git-repo-check", "-C", filepath.Join(r.dir, "work"), "hi")
+}
+
+// responses is where Codex asks.
+const responses = "/responses"
+
+// asProvider is a config.toml that has a command for the token.
+func (r *shop) asProvider(args ...string) string {
+	list, _ := json.Marshal(args)
+	return fmt.Sprintf(`model_provider = "keytray"
+[model_providers.keytray]
+name = "OpenAI by keytray"
+base_url = "https://chatgpt.com/backend-api/codex"
+wire_api = "responses"
+[model_providers.keytray.auth]
+command = %q
+args = %s
+`, keytray, list)
+}
+
+// TestCodexByFile hands Codex the file that export writes.
+func TestCodexByFile(t *testing.T) {
+	r := newCodex(t)
+	home := r.codexHome("codex", "")
+	r.export("openai-codex", "codex", filepath.Join(home, "auth.json"))
+	token := r.token("openai-codex")
+	r.answered(r.exec(home))
+	if got := r.with([]string{"CODEX_HOME=" + home}, r.program, "login", "status"); got.code != 0 || !strings.Contains(got.stderr, "ChatGPT") {
+		t.Errorf("codex login status: exit %d: %s", got.code, got.stderr)
+	}
+	r.asked(responses, 1, token)
+	if got := r.with([]string{"CODEX_HOME=" + home}, r.program, "logout"); got.code != 0 {
+		t.Errorf("codex logout: exit %d: %s", got.code, got.stderr)
+	}
+	r.asked(responses, 1, token) // nothing was revoked
+	r.must(keytray, "refresh", "openai-codex")
+}
+
+// TestCodexByCommand has Codex run keytray for the token, again after a 401.
+func TestCodexByCommand(t *testing.T) {
+	r := newCodex(t)
+	home := r.codexHome("codex", r.asProvider("token", "openai-codex"))
+	token := r.token("openai-codex")
+	r.set(func() { r.refuse = 1 })
+	r.answered(r.exec(home))
+	r.asked(responses, 1, token)
+}
+
+// TestCodexByKey hands Codex an API key.
+func TestCodexByKey(t *testing.T) {
+	r := newCodex(t)
+	const key = "sk-of-this-test-only-0123456789abcdefghijkl"
+	r.know(key)
+	if got := r.run(key+"\n", keytray, "models", "auth", "paste-api-key", "--provider", "openai"); got.code != 0 {
+		t.Fatalf("paste-api-key: exit %d: %s", got.code, got.stderr)
+	}
+	home := r.codexHome("codex", "")
+	r.answered(r.exec(home, "CODEX_API_KEY="+r.token("openai")))
+	r.export("openai", "codex", filepath.Join(home, "auth.json"))
+	r.answered(r.exec(home))
+	r.asked(responses, 1, key)
+}
+
+// TestCodexAtExpiry has four processes in two homes start while the token is
+// about to expire, which is when Codex renews what it can.
+func TestCodexAtExpiry(t *testing.T) {
+	r := newCodex(t)
+	r.set(func() { r.lifetime = 200 * time.Second })
+	r.must(keytray, "refresh", "openai-codex")
+	homes := []string{r.codexHome("one", ""), r.codexHome("two", "")}
+	for _, home := range homes {
+		r.export("openai-codex", "codex", filepath.Join(home, "auth.json"))
+	}
+	token := r.token("openai-codex")
+	for _, got := range r.four(homes) {
+		r.answered(got)
+	}
+	r.asked(responses, 2, token)
+}
+
+// TestCodexCopies shows what the others prevent: with copies of one login in two
+// homes, as a person makes them, it is lost.
+func TestCodexCopies(t *testing.T) {
+	r := newCodex(t)
+	login := &grant{}
+	var tokens map[string]any
+	r.set(func() {
+		r.lifetime = 200 * time.Second
+		tokens = r.issue(login)
+	})
+	auth, err := json.Marshal(map[string]any{
+		"auth_mode": "chatgpt", "OPENAI_API_KEY": nil, "last_refresh": time.Now().UTC().Format(time.RFC3339),
+		"tokens": map[string]any{"id_token": tokens["id_token"], "access_token": tokens["access_token"], "refresh_token": tokens["refresh_token"], "account_id": "acct-1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	homes := []string{r.codexHome("one", ""), r.codexHome("two", "")}
+	for _, home := range homes {
+		r.write(filepath.Join(home, "auth.json"), string(auth))
+	}
+	r.four(homes)
+	posts, refused := 0, 0
+	for _, q := range r.requests("/oauth/token") {
+		if q.Agent == "keytray" {
+			continue
+		}
+		posts++
+		if q.Status != http.StatusOK {
+			refused++
+		}
+	}
+	r.set(func() {
+		t.Logf("copies of a login: Codex sent %d refresh tokens, of which %d were refused; the login is lost: %v", posts, refused, login.revoked)
+		if refused == 0 || !login.revoked {
+			t.Error("this server, or this Codex, is too kind to prove anything")
+		}
+	})
+	for _, home := range homes { // they hold what is looked for at the end
+		if err := os.RemoveAll(home); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// four starts four in turn in the homes, at once.
+func (r *shop) four(homes []string) []said {
+	r.t.Helper()
+	all := make([]said, 4)
+	var wait sync.WaitGroup
+	for i := range all {
+		wait.Go(func() { all[i] = r.exec(homes[i%len(homes)]) })
+	}
+	wait.Wait()
+	return all
+}
+
+// TestCodexSync has a token die while Codex uses it: the sink renews, which writes
+// the file, and Codex reads it again.
+func TestCodexSync(t *testing.T) {
+	r := newCodex(t)
+	home := r.codexHome("codex", "")
+	file := filepath.Join(home, "auth.json")
+	r.must(keytray, "sync", "add", "--format", "codex", "--out", file, "openai-codex")
+	first := r.token("openai-codex")
+	r.outdate(first, func() { r.must(keytray, "refresh", "openai-codex") })
+	r.answered(r.exec(home))
+	second := r.token("openai-codex")
+	if second == first {
+		t.Fatal("nothing was renewed")
+	}
+	r.asked(responses, 2, first, second)
+	r.must(keytray, "sync", "remove", file)
+	if left := r.in([]string{first, second}); len(left) > 0 {
+		t.Errorf("after sync remove an access token is in %q", left)
+	}
+}
