@@ -86,7 +86,7 @@ provider = new Provider(issuer, {
     client_id: 'rig',
     application_type: 'native', // any loopback port will do, RFC 8252 §7.3
     token_endpoint_auth_method: 'none',
-    grant_types: ['authorization_code', 'refresh_token'],
+    grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
     response_types: ['code'],
     redirect_uris: ['http://127.0.0.1/cb'],
   }],
@@ -95,7 +95,7 @@ provider = new Provider(issuer, {
   conformIdTokenClaims: false, // the e-mail in the ID token too, as most providers do
   scopes: ['openid', 'offline_access', 'email'],
   pkce: { required: () => true },
-  features: { devInteractions: { enabled: true }, revocation: { enabled: true } },
+  features: { devInteractions: { enabled: true }, deviceFlow: { enabled: true }, revocation: { enabled: true } },
   rotateRefreshToken: true,
   ttl: {
     AccessToken: () => accessLife,
@@ -111,7 +111,8 @@ provider = new Provider(issuer, {
 
 const keep = (list, value) => { if (value) list.push(value); };
 
-provider.on('authorization.success', (ctx, answer) => keep(ledger.codes, answer.code));
+provider.on('authorization.success', (ctx, answer) => keep(ledger.codes, answer?.code)); // a yes to a device is none
+provider.on('device_authorization.success', (ctx, answer) => keep(ledger.codes, answer.device_code));
 provider.on('grant.success', (ctx) => {
   const sent = ctx.oidc.params, got = ctx.body;
   keep(ledger.access, got.access_token);
@@ -126,7 +127,8 @@ provider.on('server_error', (ctx, err) => ledger.errors.push(String(err.stack)))
 // decided. Codes and verifiers count as seen also when they were refused.
 function note(sent, error, issued) {
   keep(ledger.verifiers, sent.code_verifier);
-  if (sent.grant_type === 'authorization_code') ledger.exchanges += 1;
+  const polled = sent.grant_type === 'urn:ietf:params:oauth:grant-type:device_code' && !error;
+  if (polled || sent.grant_type === 'authorization_code') ledger.exchanges += 1;
   if (sent.grant_type === 'refresh_token') ledger.refreshes.push({ sent: sent.refresh_token, issued, error, at: Date.now() });
 }
 

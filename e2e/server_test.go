@@ -84,6 +84,7 @@ func (s *server) providerFile() string {
   "oauth": {
     "issuer": %[1]q,
     "authorization_endpoint": "%[1]s/auth",
+    "device_authorization_endpoint": "%[1]s/device/auth",
     "token_endpoint": "%[1]s/token",
     "revocation_endpoint": "%[1]s/token/revocation",
     "authorization_response_iss_parameter_supported": true,

@@ -42,15 +42,15 @@ type hook struct {
 	name, short, long string
 	setup             func(export.Setup) ([]export.Part, error)
 	// spec is the form of the answer.
-	spec func(l *loan) (export.Spec, error)
+	spec func(l *request) (export.Spec, error)
 	// vendor says that a plan's token may be for other vendors' programs, gateway
 	// that there may be one.
 	vendor, gateway bool
 }
 
 func (a *app) hooks() []hook {
-	fixed := func(s export.Spec) func(*loan) (export.Spec, error) {
-		return func(*loan) (export.Spec, error) { return s, nil }
+	fixed := func(s export.Spec) func(*request) (export.Spec, error) {
+		return func(*request) (export.Spec, error) { return s, nil }
 	}
 	curl, _ := export.Find("curl")
 	return []hook{
@@ -59,7 +59,7 @@ func (a *app) hooks() []hook {
 			long: `Print a key or a gateway's token for Claude Code's apiKeyHelper. The token of a
 Claude plan does not work that way and is refused, unless --gateway says that a
 gateway takes it.`,
-			spec: func(l *loan) (export.Spec, error) { return export.ClaudeHook(l.gateway), nil },
+			spec: func(l *request) (export.Spec, error) { return export.ClaudeHook(l.gateway), nil },
 		},
 		{
 			name: "codex", short: "Answer Codex's model_providers.ID.auth", setup: export.CodexSetup, vendor: true,
@@ -82,7 +82,7 @@ JSON that "aws sts" prints. It is handed out as it is; nothing renews it.
 			name: "kube", short: "Answer kubectl with an ExecCredential", setup: export.KubeSetup,
 			long: `Print an ExecCredential with a bearer token for kubectl and other clients of
 Kubernetes, v1 or v1beta1, as KUBERNETES_EXEC_INFO has it.`,
-			spec: func(*loan) (export.Spec, error) {
+			spec: func(*request) (export.Spec, error) {
 				version, err := export.ReadKube(a.world.Getenv("KUBERNETES_EXEC_INFO"))
 				if err != nil {
 					return export.Spec{}, setup.Usage(err, "kubectl runs this: `keytray helper kube --setup`")
@@ -102,7 +102,7 @@ shows it.
 }
 
 func (a *app) hookCommand(h hook) *cobra.Command {
-	l := &loan{app: a, name: h.name, snippet: h.setup}
+	l := &request{app: a, name: h.name, snippet: h.setup}
 	cmd := &cobra.Command{
 		Use: h.name + " [PROVIDER|PROFILE]", Short: h.short, Long: h.long,
 		Args: usage(cobra.MaximumNArgs(1)),
@@ -130,7 +130,7 @@ func (a *app) hookCommand(h hook) *cobra.Command {
 
 // openclawHelper is `openclaw resolve` among the others.
 func (a *app) openclawHelper() *cobra.Command {
-	l := &loan{app: a, name: "openclaw", snippet: export.OpenClawSetup}
+	l := &request{app: a, name: "openclaw", snippet: export.OpenClawSetup}
 	cmd := a.resolveCommand()
 	resolve := cmd.RunE
 	cmd.Use = "openclaw"
@@ -145,8 +145,8 @@ func (a *app) openclawHelper() *cobra.Command {
 	return cmd
 }
 
-// loan is one call of a helper.
-type loan struct {
+// request is one call of a helper.
+type request struct {
 	app *app
 	// name is the helper's, login what the person says of the login, if anything.
 	name, login string
@@ -156,12 +156,12 @@ type loan struct {
 	setup, crossVendor, gateway bool
 }
 
-func (l *loan) flags(cmd *cobra.Command) {
+func (l *request) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&l.setup, "setup", false, "print what has to be pasted, and where")
 }
 
 // answer hands the token to the program that asks.
-func (l *loan) answer(ctx context.Context, spec export.Spec) error {
+func (l *request) answer(ctx context.Context, spec export.Spec) error {
 	if isTerminal(l.app.sys.stdout) {
 		return errTerminal()
 	}
@@ -177,7 +177,7 @@ func errTerminal() error {
 }
 
 // lend writes the token of a login.
-func (l *loan) lend(ctx context.Context, k *keeper.Keeper, login string, spec export.Spec) error {
+func (l *request) lend(ctx context.Context, k *keeper.Keeper, login string, spec export.Spec) error {
 	r := l.app.resolver(k)
 	t, renewed, err := l.app.lend(ctx, r, login)
 	if err != nil {
@@ -219,7 +219,7 @@ func (a *app) lend(ctx context.Context, r *resolver, login string) (t keeper.Tok
 }
 
 // printSetup prints what has to be pasted, and says where on stderr.
-func (l *loan) printSetup(spec export.Spec) error {
+func (l *request) printSetup(spec export.Spec) error {
 	a := l.app
 	k, err := a.keeper(true)
 	if err != nil {
@@ -267,7 +267,7 @@ func noSetupHint(name string) string {
 
 // settings are what the snippet is made of. The login need not be there yet, if its
 // provider is known.
-func (l *loan) settings(k *keeper.Keeper) (export.Setup, error) {
+func (l *request) settings(k *keeper.Keeper) (export.Setup, error) {
 	a := l.app
 	x, err := k.Store.Resolve(sink.Request{Agent: a.agent, Name: l.login})
 	p, known := k.Providers.Find(l.login)
@@ -291,7 +291,7 @@ func (l *loan) settings(k *keeper.Keeper) (export.Setup, error) {
 
 // command is how the program has to run us to get what this call is about, whatever
 // its working folder and its environment.
-func (l *loan) command(login string, hosts []provider.Host) ([]string, error) {
+func (l *request) command(login string, hosts []provider.Host) ([]string, error) {
 	a := l.app
 	if !filepath.IsAbs(a.sys.self) {
 		return nil, errors.New("the path of this program is not known")
@@ -327,7 +327,7 @@ func (l *loan) command(login string, hosts []provider.Host) ([]string, error) {
 }
 
 // told are the hosts that the person names, else those of the provider's entry.
-func (l *loan) told(p provider.Provider) ([]provider.Host, error) {
+func (l *request) told(p provider.Provider) ([]provider.Host, error) {
 	names := l.hosts
 	if len(names) == 0 {
 		names = p.Hosts

@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) gitCommand() *cobra.Command {
-	l := &loan{app: a, name: "git", snippet: export.GitSetup}
+	l := &request{app: a, name: "git", snippet: export.GitSetup}
 	cmd := &cobra.Command{
 		Use:   "git [PROVIDER|PROFILE] get|store|erase",
 		Short: "Be a credential helper of git",
@@ -33,7 +33,7 @@ the token is the password of oauth2, or of another name: --host NAME@HOST.`,
 }
 
 func (a *app) dockerCommand() *cobra.Command {
-	l := &loan{app: a, name: "docker", snippet: export.DockerSetup}
+	l := &request{app: a, name: "docker", snippet: export.DockerSetup}
 	cmd := &cobra.Command{
 		Use:   "docker [PROVIDER|PROFILE] get|list",
 		Short: "Be a credential helper of docker",
@@ -49,13 +49,13 @@ The token is the password of oauth2, or of another name: --host NAME@HOST.`,
 	return cmd
 }
 
-func (l *loan) hostFlags(cmd *cobra.Command) {
+func (l *request) hostFlags(cmd *cobra.Command) {
 	l.flags(cmd)
 	cmd.Flags().StringArrayVar(&l.hosts, "host", nil, "a host that the login is for: [NAME@]HOST[:PORT]")
 }
 
 // run tells the verb, which the program adds at the end, from the login.
-func (l *loan) run(cmd *cobra.Command, args []string, do func(context.Context, *keeper.Keeper, string) error) error {
+func (l *request) run(cmd *cobra.Command, args []string, do func(context.Context, *keeper.Keeper, string) error) error {
 	if l.setup {
 		if len(args) > 1 {
 			return setup.Usage(errors.New("--setup takes one login"), cmd.CommandPath()+" --help")
@@ -78,7 +78,7 @@ func (l *loan) run(cmd *cobra.Command, args []string, do func(context.Context, *
 
 // git does what https://git-scm.com/docs/gitcredentials#_custom_helpers demands: of
 // any verb but get nothing, silently.
-func (l *loan) git(ctx context.Context, k *keeper.Keeper, verb string) error {
+func (l *request) git(ctx context.Context, k *keeper.Keeper, verb string) error {
 	if verb != "get" {
 		return nil
 	}
@@ -102,7 +102,7 @@ func (l *loan) git(ctx context.Context, k *keeper.Keeper, verb string) error {
 
 // docker does what docker-credential-helpers says, errors on stdout included:
 // docker shows them.
-func (l *loan) docker(ctx context.Context, k *keeper.Keeper, verb string) error {
+func (l *request) docker(ctx context.Context, k *keeper.Keeper, verb string) error {
 	err := l.dockerVerb(ctx, k, verb)
 	if err != nil {
 		fmt.Fprintln(l.app.sys.stdout, setup.OneLine(err))
@@ -110,7 +110,7 @@ func (l *loan) docker(ctx context.Context, k *keeper.Keeper, verb string) error 
 	return err
 }
 
-func (l *loan) dockerVerb(ctx context.Context, k *keeper.Keeper, verb string) error {
+func (l *request) dockerVerb(ctx context.Context, k *keeper.Keeper, verb string) error {
 	switch verb {
 	case "get":
 		return l.dockerGet(ctx, k)
@@ -123,7 +123,7 @@ func (l *loan) dockerVerb(ctx context.Context, k *keeper.Keeper, verb string) er
 	}
 }
 
-func (l *loan) dockerGet(ctx context.Context, k *keeper.Keeper) error {
+func (l *request) dockerGet(ctx context.Context, k *keeper.Keeper) error {
 	if isTerminal(l.app.sys.stdout) {
 		return errTerminal()
 	}
@@ -143,7 +143,7 @@ func (l *loan) dockerGet(ctx context.Context, k *keeper.Keeper) error {
 	return l.lend(ctx, k, s.login, export.Docker(server, s.host.User))
 }
 
-func (l *loan) dockerList(k *keeper.Keeper) error {
+func (l *request) dockerList(k *keeper.Keeper) error {
 	all, err := l.services(k)
 	if err != nil {
 		return err
@@ -162,7 +162,7 @@ type service struct {
 }
 
 // serving is who serves a host; nil if we were not told that anybody does.
-func (l *loan) serving(k *keeper.Keeper, asked provider.Host) (*service, error) {
+func (l *request) serving(k *keeper.Keeper, asked provider.Host) (*service, error) {
 	all, err := l.services(k)
 	if err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (l *loan) serving(k *keeper.Keeper, asked provider.Host) (*service, error) 
 
 // services are those that the person named in the call. Without any they are those of
 // the login's provider, and without a login those of all providers that have one.
-func (l *loan) services(k *keeper.Keeper) ([]service, error) {
+func (l *request) services(k *keeper.Keeper) ([]service, error) {
 	if len(l.hosts) > 0 {
 		return l.servicesOf(provider.Provider{}, l.login)
 	}
@@ -203,7 +203,7 @@ func (l *loan) services(k *keeper.Keeper) ([]service, error) {
 	return all, nil
 }
 
-func (l *loan) servicesOf(p provider.Provider, login string) ([]service, error) {
+func (l *request) servicesOf(p provider.Provider, login string) ([]service, error) {
 	hosts, err := l.told(p)
 	if err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func (l *loan) servicesOf(p provider.Provider, login string) ([]service, error) 
 }
 
 // signedIn reports whether there is a login of the provider, of whatever state.
-func (l *loan) signedIn(k *keeper.Keeper, id string) bool {
+func (l *request) signedIn(k *keeper.Keeper, id string) bool {
 	for p, err := range k.Store.Profiles(l.app.agent) {
 		if err == nil && p.Provider == id {
 			return true

@@ -2,12 +2,17 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
+	"os/exec"
 	"runtime"
+	"strconv"
+	"strings"
 
 	"github.com/pkg/browser"
 	"github.com/spf13/cobra"
@@ -17,30 +22,43 @@ import (
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/plain"
+	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
 
 // signIn is what the flags of a login say.
 type signIn struct {
-	provider, profileID string
-	noBrowser           bool
+	provider, profileID    string
+	device, browser, paste bool
 }
 
 func (s *signIn) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.profileID, "profile-id", "", "id of the profile to sign in (default: made of provider and account)")
-	cmd.Flags().BoolVar(&s.noBrowser, "no-browser", false, "only print the address")
+	f := cmd.Flags()
+	f.StringVar(&s.profileID, "profile-id", "", "id of the profile to sign in (default: made of provider and account)")
+	f.BoolVar(&s.device, "device", false, "show a code, to be entered in a browser anywhere")
+	f.BoolVar(&s.browser, "browser", false, "open the browser here, even if there seems to be none")
+	f.BoolVar(&s.paste, "paste", false, "only print the address; what the browser ends on is pasted")
+	f.BoolVar(&s.paste, "no-browser", false, "the same as --paste")
 }
+
+// loginHelp is what both spellings say of themselves.
+const loginHelp = `Sign in and keep the login in the keychain. The browser is opened where there
+is one. Where it cannot come back, paste the address it ended on, or the code it
+shows; that works at any time while keytray waits.
+
+Where there is no browser (over ssh, or without a display) a code is shown as
+well, if the provider has such a login: enter it in any browser, on a telephone
+for example. The first answer counts. --device, --browser and --paste insist on
+one way.`
 
 func (a *app) loginCommand(use string) *cobra.Command {
 	var s signIn
 	cmd := &cobra.Command{
 		Use:   use,
-		Short: "Sign in through the browser",
-		Long: `Sign in through the browser and keep the login in the keychain. Where the
-browser cannot come back, paste the address it ended on, or the code it shows;
-that works at any time while keytray waits.`,
-		Args: usage(cobra.ExactArgs(1)),
+		Short: "Sign in through the browser, or with a code",
+		Long:  loginHelp,
+		Args:  usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.provider = args[0]
 			return a.login(cmd.Context(), s)
@@ -54,7 +72,8 @@ func (a *app) authLoginCommand() *cobra.Command {
 	var s signIn
 	cmd := &cobra.Command{
 		Use:   "login --provider PROVIDER",
-		Short: "Sign in through the browser",
+		Short: "Sign in through the browser, or with a code",
+		Long:  loginHelp,
 		Args:  usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.provider == "" {
@@ -84,33 +103,53 @@ func (a *app) login(ctx context.Context, s signIn) error {
 
 // signIn signs in and says as whom.
 func (a *app) signIn(ctx context.Context, k *keeper.Keeper, s signIn) (sink.Profile, error) {
+	if s.device && s.browser || s.device && s.paste || s.browser && s.paste {
+		return sink.Profile{}, setup.Usage(errors.New("--device, --browser and --paste exclude each other"), "keytray login --help")
+	}
 	lines, restore := a.pasted()
 	defer restore()
 	r := keeper.LoginRequest{
-		Agent: a.agent, Provider: s.provider, ProfileID: s.profileID,
-		Show:   func(url string, why error) error { return a.show(url, why, !s.noBrowser) },
-		Pasted: lines,
+		Agent: a.agent, Provider: s.provider, ProfileID: s.profileID, Pasted: lines,
 		Refused: func(err error) {
 			fmt.Fprintf(a.sys.stderr, "\nkeytray: %s; still waiting\n", err)
 		},
 	}
+	a.ways(&r, k.Providers, s)
 	if err := a.unlocking(ctx, func() error { return k.Store.Ready(ctx) }); err != nil {
 		return sink.Profile{}, err
 	}
-	p, err := k.Login(ctx, r)
+	login, err := k.Login(ctx, r)
 	if err != nil {
 		return sink.Profile{}, err
 	}
 	a.supply(ctx, k)
-	who := p.Account.Email
-	if who == "" {
-		who = p.Account.ID
-	}
-	fmt.Fprintf(a.sys.stderr, "signed in to %s as %s\n", p.Provider, plain.Text(who))
+	who := cmp.Or(login.Account.Email, login.Account.ID)
+	fmt.Fprintf(a.sys.stderr, "signed in to %s as %s\n", login.Provider, plain.Text(who))
 	if a.startles(k) {
 		fmt.Fprintf(a.sys.stderr, "keytray: %s\nkeytray: hint: keytray openclaw connect\n", startled)
 	}
-	return p, nil
+	return login, nil
+}
+
+// ways sets the ways to sign in that the person is shown.
+func (a *app) ways(r *keeper.LoginRequest, providers provider.Catalog, s signIn) {
+	p, _ := providers.Find(s.provider) // the keeper says so if there is none
+	here := s.browser || !s.paste && a.hasBrowser()
+	if !s.device {
+		r.Show = func(url string, why error) error { return a.show(url, why, here) }
+	}
+	far := !s.browser && !s.paste && (!here || !p.Browser())
+	if s.device || far {
+		last := "Waiting for you to sign in."
+		if !s.device && p.Browser() {
+			last = "Or without the code:"
+		}
+		r.Code = func(c oauth.DeviceCode) error {
+			a.showCode(c)
+			_, err := fmt.Fprintf(a.sys.stderr, "\n%s\n", last)
+			return err
+		}
+	}
 }
 
 // show brings the sign-in page before the person.
@@ -122,14 +161,41 @@ func (a *app) show(url string, why error, open bool) error {
 	if why != nil {
 		fmt.Fprintf(w, "The browser cannot come back by itself: %s.\n", why)
 	}
-	if open && a.hasBrowser() {
+	if open {
 		fmt.Fprintf(w, "Opening your browser. If nothing happens, visit\n\n  %s\n\n", url)
 		a.openBrowser(url)
 	} else {
 		fmt.Fprintf(w, "Visit\n\n  %s\n\n", url)
 	}
+	if tunnel := a.tunnel(url); tunnel != "" && !open && why == nil {
+		fmt.Fprintf(w, "A browser on the machine that you came from comes back by itself if you first run there\n\n  %s\n\n", tunnel)
+	}
 	fmt.Fprintln(w, "Waiting for you to sign in. You may also paste the address that the browser ends on, or the code, here:")
 	return nil
+}
+
+// tunnel is the command that lets a browser on the other end of this ssh session
+// reach our page; empty where there is no such session.
+func (a *app) tunnel(page string) string {
+	session := strings.Fields(a.world.Getenv("SSH_CONNECTION"))
+	u, err := url.Parse(page)
+	if err != nil || len(session) != 4 {
+		return ""
+	}
+	redirect, err := url.Parse(u.Query().Get("redirect_uri"))
+	if err != nil || redirect.Port() == "" {
+		return ""
+	}
+	port, err := strconv.ParseUint(session[3], 10, 16)
+	host, unnamed := os.Hostname()
+	if err != nil || unnamed != nil {
+		return ""
+	}
+	tunnel := "ssh -L " + redirect.Port() + ":127.0.0.1:" + redirect.Port()
+	if port != 22 {
+		tunnel += " -p " + session[3]
+	}
+	return tunnel + " " + plain.Text(host)
 }
 
 // hasBrowser reports whether there is a chance that a browser appears.
@@ -139,6 +205,16 @@ func (a *app) hasBrowser() bool {
 	}
 	for _, name := range []string{"DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"} {
 		if a.world.Getenv(name) != "" {
+			return hasOpener()
+		}
+	}
+	return false
+}
+
+// hasOpener reports whether there is a program that package browser would start.
+func hasOpener() bool {
+	for _, program := range []string{"xdg-open", "x-www-browser", "www-browser"} {
+		if _, err := exec.LookPath(program); err == nil {
 			return true
 		}
 	}

@@ -37,7 +37,7 @@ and --method where there are several; a secret is one line of stdin.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.onboard(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVar(&o.provider, "provider", "", "service to sign in to")
-	cmd.Flags().StringVar(&o.method, "method", "", "how: browser, setup-token, token or api-key")
+	cmd.Flags().StringVar(&o.method, "method", "", "how: browser, device, setup-token, token or api-key")
 	cmd.Flags().StringVar(&o.expiresIn, "expires-in", "", "when a token ends, such as 365d or 12h")
 	cmd.Flags().BoolVar(&o.nonInteractive, "non-interactive", false, "ask nothing")
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print JSON")
@@ -55,8 +55,11 @@ type method struct {
 
 // methods are those that a provider has, the best first.
 func methods(p provider.Provider) (all []method) {
-	if p.OAuth != nil {
+	switch {
+	case p.Browser():
 		all = append(all, method{name: "browser", words: "sign in through the browser; it renews itself"})
+	case p.Device():
+		all = append(all, method{name: "device", words: "sign in with a code, in any browser; it renews itself"})
 	}
 	for _, m := range []struct {
 		method

@@ -40,15 +40,17 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               prepareScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"signin":   signin,
-			"lifetime": lifetime,
-			"server":   serverSaw,
-			"revoked":  serverRevoked,
-			"lock":     lock,
-			"unlock":   unlock,
-			"fault":    fault,
-			"await":    await,
-			"grant":    grant,
+			"signin":     signin,
+			"entercode":  enterCode,
+			"offercodes": offerCodes,
+			"lifetime":   lifetime,
+			"server":     serverSaw,
+			"revoked":    serverRevoked,
+			"lock":       lock,
+			"unlock":     unlock,
+			"fault":      fault,
+			"await":      await,
+			"grant":      grant,
 		},
 	})
 }
@@ -85,17 +87,29 @@ func prepareScript(e *testscript.Env) error {
 	e.Setenv("HOME", home)
 	e.Setenv("ROOT", root)
 	e.Setenv("MIRROR", filepath.Join(root, "agents", "main", "agent", "auth-profiles.json"))
-	server := oauthtest.New(oauthtest.Options{})
+	server := oauthtest.New(oauthtest.Options{Device: true})
 	if err := server.Start(context.Background(), "127.0.0.1:0"); err != nil {
 		return err
 	}
 	e.Defer(func() { _ = server.Close() })
 	e.Values["server"] = server
-	f, err := os.Create(filepath.Join(root, "providers", "demo.json"))
-	if err != nil {
-		return err
+	return writeProvider(e.Getenv("ROOT"), server, false)
+}
+
+// writeProvider writes the file of the provider "demo", with its login with a
+// code or without.
+func writeProvider(root string, s *oauthtest.Server, codes bool) error {
+	p := s.Provider()
+	if !codes {
+		p.OAuth.DeviceAuthorizationEndpoint = ""
 	}
-	return errors.Join(server.WriteProvider(f), f.Close())
+	b, err := json.MarshalIndent(p, "", "  ")
+	return errors.Join(err, os.WriteFile(filepath.Join(root, "providers", "demo.json"), b, 0o600))
+}
+
+// offercodes lets people sign in to demo with a code too.
+func offerCodes(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(writeProvider(ts.Getenv("ROOT"), server(ts), true))
 }
 
 func lock(ts *testscript.TestScript, _ bool, _ []string) {
@@ -115,6 +129,29 @@ var address = regexp.MustCompile(`https?://\S+`)
 // signin USER ARGS... runs "keytray ARGS..." and signs in as USER on the page
 // that it names. What the command prints follows in stdout and stderr.
 func signin(ts *testscript.TestScript, neg bool, args []string) {
+	runAnswered(ts, neg, args[1:], func(ctx context.Context, stderr io.Reader) { openFirstAddress(ctx, stderr, args[0]) })
+}
+
+// entercode USER ARGS... runs "keytray ARGS..." and enters the code that it shows
+// as USER; nobody says no.
+func enterCode(ts *testscript.TestScript, neg bool, args []string) {
+	runAnswered(ts, neg, args[1:], func(_ context.Context, stderr io.Reader) {
+		next := false
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			line := strings.TrimSpace(lines.Text())
+			if next && line != "" {
+				if err := server(ts).Decide(line, strings.TrimPrefix(args[0], "nobody")); err != nil {
+					ts.Logf("%s: %v", line, err)
+				}
+				next = false
+			}
+			next = next || line == "and enter the code"
+		}
+	})
+}
+
+// runAnswered runs "keytray ARGS..." while answer reads its stderr to the end.
+func runAnswered(ts *testscript.TestScript, neg bool, args []string, answer func(context.Context, io.Reader)) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	path := ""
@@ -123,18 +160,18 @@ func signin(ts *testscript.TestScript, neg bool, args []string) {
 			path = p
 		}
 	}
-	cmd := exec.CommandContext(ctx, path, args[1:]...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"HOME", "PATH", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"} {
+	for _, name := range []string{"HOME", "PATH", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "SSH_CONNECTION"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	cmd.Stdout = ts.Stdout()
 	stderr, err := cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	openFirstAddress(ctx, io.TeeReader(stderr, ts.Stderr()), args[0])
+	answer(ctx, io.TeeReader(stderr, ts.Stderr()))
 	if err := cmd.Wait(); (err != nil) != neg {
-		ts.Fatalf("keytray %v: %v", args[1:], err)
+		ts.Fatalf("keytray %v: %v", args, err)
 	}
 }
 

@@ -146,7 +146,7 @@ func (t *tray) reload() {
 func services(c provider.Catalog) []view.Service {
 	var all []view.Service
 	for _, p := range c {
-		all = append(all, view.Service{ID: p.ID, Name: plain.Line(p.Name, 40), Browser: p.Browser(), SetupToken: p.SetupToken != nil, APIKey: p.APIKey != nil})
+		all = append(all, view.Service{ID: p.ID, Name: plain.Line(p.Name, 40), Browser: p.Browser(), Code: p.Device(), SetupToken: p.SetupToken != nil, APIKey: p.APIKey != nil})
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -15,6 +16,7 @@ import (
 // waiting is a sign-in whose worker waits for a person.
 type waiting struct {
 	ref      sink.Ref
+	code     bool   // is entered on the page
 	url      string // of its page; not for logs
 	manual   string
 	then     *view.Action // a sign-in that the person wants instead
@@ -32,7 +34,7 @@ func (x *waiting) command(cmd string) {
 // do is an act of the person.
 func (t *tray) do(a view.Action) {
 	switch a.Verb {
-	case view.DoLogin:
+	case view.DoLogin, view.DoCode:
 		t.login(a)
 	case view.DoPage, view.DoPaste, view.DoCancel:
 		if x := t.waiting[a.Service]; x != nil {
@@ -64,7 +66,7 @@ func (t *tray) do(a view.Action) {
 // say is what a worker's dialog says, in the person's language.
 func (t *tray) say(a view.Action) keeper.Say {
 	d := t.words.Dialog(t.state, a)
-	return keeper.Say{Title: d.Title, Text: d.Text, OK: d.Button}
+	return keeper.Say{Title: d.Title, Text: d.Text, OK: d.Button, Other: d.Other}
 }
 
 // set turns a setting over.
@@ -96,10 +98,15 @@ func (t *tray) settings() {
 	t.state.Settings = view.Settings{Quiet: t.memory.quiet, Every: t.memory.every, Paused: t.memory.paused, Autostart: on}
 }
 
-// login begins a sign-in, or brings back the one that waits.
+// login begins a sign-in, or brings back the one that waits. A provider without
+// a browser login has one with a code.
 func (t *tray) login(a view.Action) {
+	if p, ok := t.keeper.Providers.Find(a.Service); ok && !p.Browser() {
+		a.Verb = view.DoCode
+	}
+	code := a.Verb == view.DoCode
 	if x := t.waiting[a.Service]; x != nil {
-		if x.ref != a.Ref { // of another login of this provider
+		if x.ref != a.Ref || x.code != code { // of another login of this provider, or in another way
 			x.then = &a
 			x.command("cancel")
 			return
@@ -107,14 +114,19 @@ func (t *tray) login(a view.Action) {
 		t.help(view.Action{Verb: view.DoPage, Service: a.Service}, x)
 		return
 	}
-	x := &waiting{ref: a.Ref, commands: make(chan keeper.Command, 4)}
+	x := &waiting{ref: a.Ref, code: code, commands: make(chan keeper.Command, 4)}
 	t.waiting[a.Service] = x
 	t.showWaiting()
-	r := keeper.Request{Do: "login", Provider: a.Service, Agent: a.Ref.Agent, Profile: a.Ref.ID, Person: true, Say: t.say(a)}
+	r := keeper.Request{Do: "login", Provider: a.Service, Agent: a.Ref.Agent, Profile: a.Ref.ID, Code: code, Person: true, Say: t.say(a)}
 	t.fly(r, x.commands, func(e keeper.Event) { t.loginEvent(a, x, e) }, func(err error) {
 		delete(t.waiting, a.Service)
 		t.showWaiting()
 		t.met(err)
+		if code && noDialog(err) {
+			r.Do, r.Person = "terminal", false
+			t.ask(r, a)
+			return
+		}
 		if err != nil && !quiet(err) {
 			t.tell(t.words.SignInFailedWith(t.state, a.Service, why(err), a))
 		}
@@ -134,6 +146,11 @@ func (t *tray) loginEvent(a view.Action, x *waiting, e keeper.Event) {
 		if e.Manual != "" { // the browser cannot come back, so that only this helps
 			x.command("paste")
 		}
+	case "code":
+		x.url = cmp.Or(e.Complete, e.URL)
+		t.showWaiting()
+	case "open":
+		t.shell.open(e.URL, func(err error) { t.post(func() { t.failed(a, err) }) })
 	case "refused":
 		t.log.Info("nothing could be pasted, or it was no good", "provider", a.Service, "why", e.Message)
 		if e.Code != "cancelled" {
@@ -163,9 +180,23 @@ func (t *tray) help(a view.Action, x *waiting) {
 		t.shell.open(x.url, func(err error) {
 			t.post(func() {
 				t.log.Warn("the browser could not be opened", "err", err)
-				x.command("paste")
+				t.withoutBrowser(a.Service, x)
 			})
 		})
+	}
+}
+
+// withoutBrowser goes on where none can be opened: with a code if the provider
+// has that, which any other browser takes.
+func (t *tray) withoutBrowser(service string, x *waiting) {
+	p, _ := t.keeper.Providers.Find(service)
+	switch {
+	case x.code:
+		// The dialog says where to go.
+	case p.Device() && t.waiting[service] == x:
+		t.login(view.Action{Verb: view.DoCode, Service: service, Ref: x.ref})
+	default:
+		x.command("paste")
 	}
 }
 
@@ -173,7 +204,7 @@ func (t *tray) showWaiting() {
 	t.state.Waiting = nil
 	for _, v := range t.state.Services {
 		if x := t.waiting[v.ID]; x != nil {
-			t.state.Waiting = append(t.state.Waiting, view.Wait{Service: v.ID, Manual: x.manual})
+			t.state.Waiting = append(t.state.Waiting, view.Wait{Service: v.ID, Code: x.code, Manual: x.manual})
 		}
 	}
 }
@@ -183,13 +214,19 @@ func (t *tray) add(kind keeper.Pasted, a view.Action) {
 	r := keeper.Request{Do: "add", Provider: a.Service, Kind: kind, Agent: a.Ref.Agent, Profile: a.Ref.ID, Person: true, Say: t.say(a)}
 	t.fly(r, nil, nil, func(err error) {
 		t.met(err)
-		if f, ok := errors.AsType[*keeper.FailureError](err); ok && f.Code == "no_dialog" {
+		if noDialog(err) {
 			r.Do, r.Person = "terminal", false
 			t.ask(r, a)
 			return
 		}
 		t.failed(a, err)
 	})
+}
+
+// noDialog reports whether a worker could show none.
+func noDialog(err error) bool {
+	f, ok := errors.AsType[*keeper.FailureError](err)
+	return ok && f.Code == "no_dialog"
 }
 
 // ask has a worker do what a person asked for.

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/keytray/keytray/plain"
@@ -40,6 +41,7 @@ type Verb string
 // The verbs.
 const (
 	DoLogin      Verb = "login" // into Service; again as Ref, if there is one
+	DoCode       Verb = "code"  // the same, with a code
 	DoSetupToken Verb = "setup-token"
 	DoAPIKey     Verb = "api-key"
 	DoPaste      Verb = "paste"
@@ -176,7 +178,7 @@ func (w *Words) login(s State, v Service, p sink.Profile, mark, words string) It
 	item.Items = append(item.Items, Item{Kind: Check, Label: w.UseFirst, Does: Action{DoFirst, p.Provider, p.Ref}, Checked: s.First[p.Ref]})
 	add(w.CopyToken, DoCopy, needs(s.condition(p).Word) && p.State != sink.StatePendingSave)
 	switch {
-	case renews && v.Browser:
+	case renews && (v.Browser || v.Code):
 		add(w.SignInAgain, DoLogin, false)
 	case p.Kind == sink.KindToken && v.SetupToken:
 		add(w.SetupToken, DoSetupToken, false)
@@ -233,12 +235,20 @@ func (w *Words) ways(s State, v Service, browser string) []Item {
 			items = append(items, still(w.marked(w.MarkNeedsYou, x.Manual)))
 		}
 		add(w.PageAgain, DoPage)
-		add(w.PasteURL, DoPaste)
+		if !x.Code {
+			add(w.PasteURL, DoPaste)
+		}
+		if !x.Code && v.Code {
+			add(w.WithCode, DoCode)
+		}
 		add(w.CancelSignIn, DoCancel)
 		return items
 	}
 	if v.Browser {
 		add(browser, DoLogin)
+	}
+	if v.Code {
+		add(w.WithCode, DoCode)
 	}
 	if v.SetupToken {
 		add(w.SetupToken, DoSetupToken)
@@ -259,11 +269,17 @@ func (s State) waits(service string) (Wait, bool) {
 }
 
 // signIn offers the providers: a line each for those with one way, a submenu for
-// the others.
+// the others. A code, where the browser will do, has a submenu of its own, so
+// that one click stays one.
 func (w *Words) signIn(s State) []Item {
 	item := Item{Kind: Submenu, Label: w.SignIn}
+	codes := Item{Kind: Submenu, Label: w.WithCode}
 	for _, v := range s.Services {
 		ways := w.ways(s, v, v.Name)
+		if _, waits := s.waits(v.ID); !waits && v.Browser && v.Code {
+			codes.Items = append(codes.Items, Item{Label: plain.Line(v.Name, labelLimit), Does: Action{Verb: DoCode, Service: v.ID}})
+			ways = slices.DeleteFunc(ways, func(x Item) bool { return x.Does.Verb == DoCode })
+		}
 		switch {
 		case len(ways) == 1:
 			ways[0].Label = plain.Line(v.Name, labelLimit)
@@ -278,14 +294,21 @@ func (w *Words) signIn(s State) []Item {
 			item.Items = append(item.Items, Item{Kind: Submenu, Label: plain.Line(v.Name, labelLimit), Items: ways})
 		}
 	}
+	if len(codes.Items) > 0 {
+		item.Items = append(item.Items, codes)
+	}
 	return []Item{item, {Kind: Separator}}
 }
 
 func (w *Words) wayOf(v Service) string {
-	if v.SetupToken {
+	switch {
+	case v.Code:
+		return w.WithCode
+	case v.SetupToken:
 		return w.SetupToken
+	default:
+		return w.APIKey
 	}
-	return w.APIKey
 }
 
 func (w *Words) settings(s State) []Item {

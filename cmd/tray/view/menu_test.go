@@ -175,6 +175,43 @@ func TestAWaitingSignInIsHelped(t *testing.T) {
 	}
 }
 
+// TestACodeIsOffered beside the browser, whose one click stays one, and alone
+// where there is nothing else.
+func TestACodeIsOffered(t *testing.T) {
+	t.Parallel()
+	both, only := acme, view.Service{ID: "box", Name: "Box", Code: true}
+	both.Code = true
+	s := state(login("ada", time.Hour))
+	for _, c := range []struct {
+		offers view.Service
+		path   []string
+		does   view.Action
+	}{
+		{both, []string{"Sign in", "Acme"}, view.Action{Verb: view.DoLogin, Service: "acme"}},
+		{both, []string{"Sign in", "Sign in with a code", "Acme"}, view.Action{Verb: view.DoCode, Service: "acme"}},
+		{only, []string{"Sign in", "Box – Sign in with a code"}, view.Action{Verb: view.DoCode, Service: "box"}},
+		{both, []string{"✓ Acme", "Sign in with a code"}, view.Action{Verb: view.DoCode, Service: "acme"}},
+	} {
+		s.Services = []view.Service{c.offers}
+		if got := find(t, words.Menu(s), c.path...); got.Does != c.does {
+			t.Errorf("%q does %+v, want %+v", c.path, got.Does, c.does)
+		}
+	}
+	for code, want := range map[bool][]string{
+		false: {words.PageAgain, words.PasteURL, words.WithCode, words.CancelSignIn},
+		true:  {words.PageAgain, words.CancelSignIn},
+	} {
+		s.Waiting = []view.Wait{{Service: "acme", Code: code}}
+		if got := labels(find(t, words.Menu(s), "Sign in", "Acme").Items); !slices.Equal(got, want) {
+			t.Errorf("while it waits (code %t): %q, want %q", code, got, want)
+		}
+	}
+	d := words.Dialog(s, view.Action{Verb: view.DoCode, Service: "acme"})
+	if d.Title != "Sign in to Acme" || d.Button != "Open" || d.Other != "Copy" || !strings.Contains(d.Text, "only if you") {
+		t.Errorf("dialog = %+v", d)
+	}
+}
+
 func TestWorkingLoginIsNotRefreshedTwice(t *testing.T) {
 	t.Parallel()
 	p := login("ada", time.Hour)

@@ -129,20 +129,22 @@ func (w *Words) reason(reason string) string {
 }
 
 // Dialog is what a worker says in a dialog of its own.
-type Dialog struct{ Title, Text, Button string }
+type Dialog struct{ Title, Text, Button, Other string }
 
 // Dialog is the one that an action may need.
 func (w *Words) Dialog(s State, a Action) Dialog {
 	v := s.service(a.Service)
 	switch a.Verb {
 	case DoLogin:
-		return Dialog{fmt.Sprintf(w.PasteTitle, v.Name), w.PasteText, ""}
+		return Dialog{Title: fmt.Sprintf(w.PasteTitle, v.Name), Text: w.PasteText}
+	case DoCode:
+		return Dialog{fmt.Sprintf(w.PasteTitle, v.Name), w.CodeText, w.ButtonOpen, w.ButtonCopy}
 	case DoSetupToken, DoAPIKey:
-		return Dialog{fmt.Sprintf(w.AskTitle, v.Name), w.AskText, ""}
+		return Dialog{Title: fmt.Sprintf(w.AskTitle, v.Name), Text: w.AskText}
 	case DoRemove:
 		for _, p := range s.Profiles {
 			if p.Ref == a.Ref {
-				return Dialog{w.RemoveTitle, fmt.Sprintf(w.RemoveText, v.Name+", "+Name(p)), w.RemoveButton}
+				return Dialog{Title: w.RemoveTitle, Text: fmt.Sprintf(w.RemoveText, v.Name+", "+Name(p)), Button: w.RemoveButton}
 			}
 		}
 	}

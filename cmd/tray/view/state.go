@@ -39,13 +39,14 @@ type State struct {
 // Service is a provider as the menu offers it.
 type Service struct {
 	ID, Name string
-	// Browser, SetupToken and APIKey are the ways to sign in there.
-	Browser, SetupToken, APIKey bool
+	// Browser, Code, SetupToken and APIKey are the ways to sign in there.
+	Browser, Code, SetupToken, APIKey bool
 }
 
-// Wait is a sign-in whose browser page is open.
+// Wait is a sign-in whose browser page, or whose Code, waits for its person.
 type Wait struct {
 	Service string
+	Code    bool
 	// Manual says why the browser cannot come back by itself, if it cannot.
 	Manual string
 }

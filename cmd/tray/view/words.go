@@ -14,7 +14,7 @@ type Words struct {
 	AllGood, NeedsYou, NeedYou, NoLogins, KeychainLocked, KeychainAbsent, PausedNow, SigningIn string
 
 	// The menu.
-	SignIn, AnotherAccount, SetupToken, APIKey                        string
+	SignIn, AnotherAccount, WithCode, SetupToken, APIKey              string
 	PageAgain, PasteURL, CancelSignIn                                 string
 	RefreshNow, UseFirst, CopyToken, SignInAgain, Remove              string
 	Notifications, TellEvery, StartAtLogin, Pause, OpenLog, Diagnose  string
@@ -29,7 +29,7 @@ type Words struct {
 	WhyElsewhere, WhyLost, WhyStore, WhyAccount, WhyExpired, WhyAsked, WhyRevoked string
 
 	// The dialogs that a worker shows.
-	AskTitle, AskText, PasteTitle, PasteText, RemoveTitle, RemoveText, RemoveButton string
+	AskTitle, AskText, PasteTitle, PasteText, CodeText, RemoveTitle, RemoveText, RemoveButton string
 
 	// The notices: a title and a body each.
 	SignedIn, SignedInBody               string
@@ -48,6 +48,7 @@ type Words struct {
 	RemovedMute, RemovedUnheard          string
 	ActionFailed                         string
 	ButtonSignIn, ButtonOpen, ButtonWait string
+	ButtonCopy                           string
 
 	Seconds, Minutes, Hours, Days string
 }
@@ -56,7 +57,7 @@ var english = Words{
 	AllGood: "All good", NeedsYou: "1 needs you", NeedYou: "%d need you", NoLogins: "Nobody is signed in",
 	KeychainLocked: "The keychain is locked", KeychainAbsent: "There is no keychain", PausedNow: "Refreshing is paused", SigningIn: "Waiting for you to sign in",
 
-	SignIn: "Sign in", AnotherAccount: "Sign in to another account…", SetupToken: "Paste setup-token…", APIKey: "Paste API key…",
+	SignIn: "Sign in", AnotherAccount: "Sign in to another account…", WithCode: "Sign in with a code…", SetupToken: "Paste setup-token…", APIKey: "Paste API key…",
 	PageAgain: "Open the sign-in page again", PasteURL: "Paste redirect URL…", CancelSignIn: "Cancel signing in",
 	RefreshNow: "Refresh now", UseFirst: "Use first", CopyToken: "Copy access token (cleared after 30 s)", SignInAgain: "Sign in again", Remove: "Remove…",
 	Notifications: "Notifications", TellEvery: "Tell me of every refresh", StartAtLogin: "Start at login", Pause: "Pause refreshing", OpenLog: "Open log", Diagnose: "Diagnose…",
@@ -73,6 +74,7 @@ var english = Words{
 
 	AskTitle: "Add a login of %s", AskText: "Paste it here. It is kept in the keychain of this machine.",
 	PasteTitle: "Sign in to %s", PasteText: "Paste the address that the browser ended on, or the code that it shows:",
+	CodeText:    "Visit this page in any browser, on a telephone for example, and enter the code. Do so only if you have just asked for it yourself.",
 	RemoveTitle: "Remove a login", RemoveText: "Remove the login of %s from this machine? Programs that use it have to sign in again.", RemoveButton: "Remove",
 
 	SignedIn: "Signed in to %s", SignedInBody: "As %s.",
@@ -91,7 +93,7 @@ var english = Words{
 	RemovedMute:    "On this machine only: the provider has no way to be told. What it issued works until it expires; its account page can end it.",
 	RemovedUnheard: "On this machine only: the provider could not be told. What it issued works until it expires; its account page can end it.",
 	ActionFailed:   "That did not work",
-	ButtonSignIn:   "Sign in", ButtonOpen: "Open", ButtonWait: "Later",
+	ButtonSignIn:   "Sign in", ButtonOpen: "Open", ButtonWait: "Later", ButtonCopy: "Copy",
 
 	Seconds: "%d s", Minutes: "%d min", Hours: "%d h", Days: "%d d",
 }
@@ -100,7 +102,7 @@ var japanese = Words{
 	AllGood: "すべて正常です", NeedsYou: "1件の対応が必要です", NeedYou: "%d件の対応が必要です", NoLogins: "サインインしていません",
 	KeychainLocked: "キーチェーンがロックされています", KeychainAbsent: "キーチェーンがありません", PausedNow: "更新を一時停止中です", SigningIn: "サインインを待っています",
 
-	SignIn: "サインイン", AnotherAccount: "別のアカウントでサインイン…", SetupToken: "setup-token を貼り付け…", APIKey: "API キーを貼り付け…",
+	SignIn: "サインイン", AnotherAccount: "別のアカウントでサインイン…", WithCode: "コードでサインイン…", SetupToken: "setup-token を貼り付け…", APIKey: "API キーを貼り付け…",
 	PageAgain: "サインインページをもう一度開く", PasteURL: "リダイレクト URL を貼り付け…", CancelSignIn: "サインインを中止",
 	RefreshNow: "今すぐ更新", UseFirst: "優先して使う", CopyToken: "アクセストークンをコピー(30秒後に消去)", SignInAgain: "もう一度サインイン", Remove: "削除…",
 	Notifications: "通知", TellEvery: "更新のたびに知らせる", StartAtLogin: "ログイン時に起動", Pause: "更新を一時停止", OpenLog: "ログを開く", Diagnose: "診断…",
@@ -117,6 +119,7 @@ var japanese = Words{
 
 	AskTitle: "%s のログインを追加", AskText: "ここに貼り付けてください。このマシンのキーチェーンに保管されます。",
 	PasteTitle: "%s にサインイン", PasteText: "ブラウザーが最後に開いたアドレス、または表示されたコードを貼り付けてください:",
+	CodeText:    "スマートフォンなど、いずれかのブラウザーでこのページを開き、コードを入力してください。ご自身で今サインインを始めた場合に限ります。",
 	RemoveTitle: "ログインの削除", RemoveText: "%s のログインをこのマシンから削除しますか? 使用中のプログラムは再サインインが必要になります。", RemoveButton: "削除",
 
 	SignedIn: "%s にサインインしました", SignedInBody: "アカウント: %s",
@@ -135,7 +138,7 @@ var japanese = Words{
 	RemovedMute:    "このマシンのみです。プロバイダーに通知する方法がないため、発行済みのトークンは期限まで有効です。アカウントページで終了できます。",
 	RemovedUnheard: "このマシンのみです。プロバイダーに通知できなかったため、発行済みのトークンは期限まで有効です。アカウントページで終了できます。",
 	ActionFailed:   "操作に失敗しました",
-	ButtonSignIn:   "サインイン", ButtonOpen: "開く", ButtonWait: "後で",
+	ButtonSignIn:   "サインイン", ButtonOpen: "開く", ButtonWait: "後で", ButtonCopy: "コピー",
 
 	Seconds: "%d秒", Minutes: "%d分", Hours: "%d時間", Days: "%d日",
 }
