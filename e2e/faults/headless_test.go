@@ -31,6 +31,7 @@ func (s *stage) within(script string, argv ...string) *process {
 // TestEmptyEnvironment: cron and `env -i` leave nothing, not even HOME; the user
 // database knows the home, and the bus is where logind puts it.
 func TestEmptyEnvironment(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, options{})
 	s.login(time.Hour)
 	home, err := os.UserHomeDir()
@@ -62,6 +63,7 @@ func TestEmptyEnvironment(t *testing.T) {
 // TestLockedAndNobodyThere: without a terminal a locked keychain is exit 3, soon,
 // and nobody is asked for a password.
 func TestLockedAndNobodyThere(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, options{})
 	s.expired()
 	if err := s.bus.Lock(t.Context()); err != nil {
@@ -92,6 +94,7 @@ func TestLockedAndNobodyThere(t *testing.T) {
 // TestReadOnlyHome: a token that lives comes out where nothing can be written; one
 // that is over is not renewed, since the answer could not be kept.
 func TestReadOnlyHome(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, options{prepare: func(s *stage) {
 		s.smallDisk(s.home)
 		s.smallDisk(s.root)
@@ -144,14 +147,7 @@ func TestTwoHundredCallers(t *testing.T) {
 // TestNobodyTakesTheToken: what is renewed is kept, whatever becomes of stdout,
 // and the exit code tells where something can know.
 func TestNobodyTakesTheToken(t *testing.T) {
-	full := func(t *testing.T) *os.File {
-		t.Helper()
-		f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
+	t.Parallel()
 	broken := func(t *testing.T) *os.File { // as by head -c0
 		t.Helper()
 		r, w, err := os.Pipe()
@@ -165,10 +161,11 @@ func TestNobodyTakesTheToken(t *testing.T) {
 		stdout func(t *testing.T) *os.File
 		want   error
 	}{
-		"a full disk":        {full, syscall.ENOSPC},
+		"a full disk":        {fullDevice, syscall.ENOSPC},
 		"a reader that left": {broken, syscall.EPIPE},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, options{})
 			s.due()
 			for _, args := range [][]string{{"token", profileID, "--min-ttl", "9m59s"}, {"export", profileID}, {"export", profileID, "--format", "codex"}} {
@@ -189,6 +186,7 @@ func TestNobodyTakesTheToken(t *testing.T) {
 	// The Go runtime puts /dev/null in the place of a stdout that is closed: no other
 	// file that is opened may get the token.
 	t.Run("no stdout", func(t *testing.T) {
+		t.Parallel()
 		s := newStage(t, options{})
 		s.due()
 		if got := s.launch("sh", "-c", command+" token "+profileID+" --min-ttl 9m59s >&-").wait(); got.stdout != "" {
@@ -215,6 +213,7 @@ func (s *stage) into(f *os.File, args ...string) (code int, stderr string) {
 
 // TestFullDiskLeavesTheOldFile: --out has the new file or the old one.
 func TestFullDiskLeavesTheOldFile(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, options{})
 	s.login(time.Hour)
 	dir := filepath.Join(t.TempDir(), "disk") // not in the stage, where no token may be

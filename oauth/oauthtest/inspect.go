@@ -19,6 +19,14 @@ func (s *Server) valid(access string) (*accessToken, bool) {
 	return t, ok && !t.family.revoked && time.Now().Before(t.expires)
 }
 
+// IsAccess reports whether a secret is an access token that was ever issued.
+func (s *Server) IsAccess(secret string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.access[secret]
+	return ok
+}
+
 // Secrets returns every code and token that was issued and every verifier that
 // came, for a search that must not find them anywhere.
 func (s *Server) Secrets() []string {

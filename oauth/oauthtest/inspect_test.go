@@ -24,6 +24,9 @@ func TestSecretsAndValidKnowEveryToken(t *testing.T) {
 	if !s.Valid(access) || s.Valid(spent) {
 		t.Errorf("Valid(access) = %v, Valid(refresh) = %v; want true, false", s.Valid(access), s.Valid(spent))
 	}
+	if !s.IsAccess(access) || s.IsAccess(spent) {
+		t.Error("IsAccess does not tell an access token from a refresh token")
+	}
 	post(t, s.URL+"/revoke", url.Values{"client_id": {oauthtest.ClientID}, "token": {spent}})
 	if s.Valid(access) {
 		t.Error("Valid(access) = true after the login was revoked, want false")
