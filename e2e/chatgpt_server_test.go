@@ -220,11 +220,12 @@ func (s *chatGPT) poll(w http.ResponseWriter, r *http.Request) {
 func (s *chatGPT) revoke(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.expect(r.Header.Get("Content-Type") == "application/json", "a revocation that is no JSON")
 	s.revoked = append(s.revoked, chatParams(r))
 	w.WriteHeader(http.StatusOK)
 }
 
-// chatParams reads a form or a JSON object: the real server takes both.
+// chatParams reads a form or a JSON object, as the request says.
 func chatParams(r *http.Request) map[string]string {
 	p := map[string]string{}
 	if r.Header.Get("Content-Type") == "application/json" {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/term"
 	"rsc.io/qr"
@@ -18,7 +17,7 @@ import (
 func (a *app) showCode(c oauth.DeviceCode) {
 	w := a.sys.stderr
 	fmt.Fprintf(w, "Visit, in any browser,\n\n  %s\n\nand enter the code\n\n  %s\n\n", c.Page, c.UserCode)
-	fmt.Fprintf(w, "It is good for %d minutes. Enter it only if you have just asked for it yourself.\n", int(time.Until(c.Expires).Round(time.Minute).Minutes()))
+	fmt.Fprintf(w, "It is good until %s. Enter it only if you have just asked for it yourself.\n", c.Expires.Local().Format("15:04"))
 	a.showPicture(cmp.Or(c.Complete, c.Page))
 }
 

@@ -106,15 +106,18 @@ func (a *app) signIn(ctx context.Context, k *keeper.Keeper, s signIn) (sink.Prof
 	if s.device && s.browser || s.device && s.paste || s.browser && s.paste {
 		return sink.Profile{}, setup.Usage(errors.New("--device, --browser and --paste exclude each other"), "keytray login --help")
 	}
-	lines, restore := a.pasted()
-	defer restore()
 	r := keeper.LoginRequest{
-		Agent: a.agent, Provider: s.provider, ProfileID: s.profileID, Pasted: lines,
+		Agent: a.agent, Provider: s.provider, ProfileID: s.profileID,
 		Refused: func(err error) {
 			fmt.Fprintf(a.sys.stderr, "\nkeytray: %s; still waiting\n", err)
 		},
 	}
 	a.ways(&r, k.Providers, s)
+	if r.Show != nil {
+		var restore func()
+		r.Pasted, restore = a.pasted()
+		defer restore()
+	}
 	if err := a.unlocking(ctx, func() error { return k.Store.Ready(ctx) }); err != nil {
 		return sink.Profile{}, err
 	}
@@ -123,7 +126,7 @@ func (a *app) signIn(ctx context.Context, k *keeper.Keeper, s signIn) (sink.Prof
 		return sink.Profile{}, err
 	}
 	a.supply(ctx, k)
-	who := cmp.Or(login.Account.Email, login.Account.ID)
+	who := cmp.Or(login.Account.Email, login.Account.ID, login.ID)
 	fmt.Fprintf(a.sys.stderr, "signed in to %s as %s\n", login.Provider, plain.Text(who))
 	if a.startles(k) {
 		fmt.Fprintf(a.sys.stderr, "keytray: %s\nkeytray: hint: keytray openclaw connect\n", startled)

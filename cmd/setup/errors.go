@@ -118,7 +118,7 @@ func Explain(err error) (code int, hint string) {
 		{sink.ErrAmbiguous, ExitUsage, "name one of them"},
 		{keeper.ErrNoDeviceLogin, ExitUsage, "sign in through a browser here, or paste what one elsewhere ends on: `keytray login PROVIDER --paste`"},
 		{oauth.ErrNoDevice, ExitFailed, "allow it in the security settings of your account there, or sign in without --device"},
-		{keeper.ErrNoBrowserLogin, ExitUsage, "paste a secret of it: `keytray models auth setup-token`, `paste-token` or `paste-api-key`, with --provider"},
+		{keeper.ErrNoBrowserLogin, ExitUsage, "`keytray login PROVIDER --device` if it has a login with a code, or paste a secret of it: `keytray models auth setup-token`, `paste-token` or `paste-api-key`, with --provider"},
 		{keeper.ErrCannotPaste, ExitUsage, "`keytray models auth paste-token` and `paste-api-key` take what any provider issues"},
 		{desk.ErrNoDialog, ExitFailed, "install zenity or kdialog, or run the command in a terminal: `keytray --help`"},
 		{desk.ErrNoClipboard, ExitFailed, "`keytray token --show` in a terminal shows the token"},
