@@ -58,8 +58,13 @@ var rules = []rule{
 	},
 	{
 		uses: []string{"import net/http/..."},
-		only: []string{"oauth/*.go", "oauth/oauthtest/*.go"},
+		only: []string{"oauth/*.go", "oauth/wire/*.go", "oauth/oauthtest/*.go"},
 		why:  "no redirects, bounded answers, time limits: one client; the demo's server and scripted browser are oauthtest's",
+	},
+	{
+		uses: []string{"import github.com/coreos/go-oidc/v3/...", "import github.com/go-jose/go-jose/v4/..."},
+		only: []string{"oauth/idtoken/*.go", "oauth/clientauth/*.go"},
+		why:  "which keys and algorithms are good is said once for each direction; go-oidc's discovery asks without bounds",
 	},
 	{
 		uses: []string{"import fyne.io/systray"},
@@ -78,7 +83,7 @@ var rules = []rule{
 	},
 	{
 		uses: []string{".Reveal"},
-		only: []string{"secret/secret.go", "oauth/*.go", "sink/credential.go", "export/*.go", "desk/clipboard*.go", "keeper/paste.go", "client/*.go", "sealed/*.go"},
+		only: []string{"secret/secret.go", "oauth/*.go", "oauth/idtoken/*.go", "oauth/clientauth/*.go", "sink/credential.go", "export/*.go", "desk/clipboard*.go", "keeper/paste.go", "client/*.go", "sealed/*.go"},
 		why:  "a secret is seen where it enters or leaves: request body, keychain bytes, exported text, the clipboard, what was pasted, another program's file, what is sealed",
 	},
 	{
@@ -138,7 +143,11 @@ var layers = []layer{
 	{pkg: "secret", why: "one type that cannot be shown"},
 	{pkg: "route", why: "which login is meant: decides on what it is given, reads nothing"},
 	{pkg: "plain", why: "text from elsewhere, made fit to be shown"},
-	{pkg: "oauth", uses: []string{"provider", "secret"}, why: "protocol: stores nothing, so it cannot see sink"},
+	{pkg: "oauth/wire", why: "the network below oauth; it knows no protocol"},
+	{pkg: "oauth/discovery", uses: []string{"oauth/wire", "provider"}, why: "what a server says of itself becomes an entry, once, for a person"},
+	{pkg: "oauth/idtoken", uses: []string{"oauth/wire", "provider", "secret"}, why: "signed by this server, for us, now: one answer, nothing kept"},
+	{pkg: "oauth/clientauth", uses: []string{"provider", "secret"}, why: "a request and what proves the client; it is handed the secret"},
+	{pkg: "oauth", uses: []string{"oauth/clientauth", "oauth/idtoken", "oauth/wire", "provider", "secret"}, why: "protocol: stores nothing, so it cannot see sink"},
 	{pkg: "oauth/oauthtest", uses: []string{"provider"}, why: "a server and a browser that know nothing of the client they test"},
 	{pkg: "desk", uses: []string{"plain", "secret"}, why: "dialogs, clipboard, terminal: it knows neither logins nor tokens"},
 	{pkg: "keychain", why: "names and bytes; it does not know what a profile is"},
@@ -150,7 +159,7 @@ var layers = []layer{
 	{pkg: "sink/sinktest", why: "a keychain in memory that fails as real ones do"},
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},
 	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
-	{pkg: "keeper", uses: []string{"client", "oauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
+	{pkg: "keeper", uses: []string{"client", "oauth", "oauth/clientauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
 	{pkg: "e2e/clients", why: "real clients from npm, in a network of their own"},
 	{pkg: "client/openclaw", uses: []string{"plain", "sink"}, why: "what OpenClaw asks and is told, by its own commands; it reads no login"},
 	{pkg: "outlet", uses: []string{"client", "sink"}, why: "files kept current: it is brought each text, and knows neither keychain nor formats"},

@@ -165,10 +165,23 @@ func (k *Keeper) margin(providerID string, life sink.Life, ttl time.Duration) ti
 }
 
 func (k *Keeper) lead(providerID string) time.Duration {
-	if p, err := k.oauthProvider(providerID); err == nil && p.Lead > 0 {
-		return p.Lead
+	if p, err := k.oauthProvider(providerID); err == nil {
+		return p.Lead()
 	}
 	return provider.DefaultLead
+}
+
+// clientOf is the client for p's server: one that can prove itself, where p says
+// that it has to.
+func (k *Keeper) clientOf(ctx context.Context, p provider.OAuth) (*oauth.Client, error) {
+	if !p.ClientAuth.Confidential() {
+		return k.Client, nil
+	}
+	key, err := k.Store.ClientKey(ctx, pinOf(p))
+	if err != nil {
+		return nil, err
+	}
+	return &oauth.Client{Transport: k.Client.Transport, Key: key}, nil
 }
 
 func (k *Keeper) oauthProvider(id string) (provider.OAuth, error) {

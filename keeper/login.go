@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/oauth/clientauth"
 	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
@@ -38,8 +39,15 @@ type LoginRequest struct {
 	// that fails while another is open.
 	Pasted  <-chan secret.Text
 	Refused func(error)
+	// ClientKey asks for the secret or key of a client that has to prove itself, when
+	// the keychain has none, or always if NewClientKey is set. It is kept when the
+	// sign-in has shown that it is the right one. Nil means that there is nobody to
+	// ask.
+	ClientKey    func(context.Context) (secret.Text, error)
+	NewClientKey bool
 
-	since sink.Epochs
+	since     sink.Epochs
+	clientKey secret.Text // to be kept
 }
 
 // Login signs in through the browser or with a code and saves the login. Before
@@ -61,7 +69,14 @@ func (k *Keeper) Login(ctx context.Context, r LoginRequest) (sink.Profile, error
 		return sink.Profile{}, err
 	}
 	r.since = k.Store.Epochs(r.Agent)
-	w, err := k.open(ctx, p, r)
+	client, isNew, err := k.loginClient(ctx, p, r)
+	if err != nil {
+		return sink.Profile{}, fmt.Errorf("signing in to %s: %w", r.Provider, err)
+	}
+	if isNew {
+		r.clientKey = client.Key
+	}
+	w, err := open(ctx, client, p, r)
 	if err != nil {
 		return sink.Profile{}, fmt.Errorf("signing in to %s: %w", r.Provider, err)
 	}
@@ -94,6 +109,25 @@ func (r LoginRequest) refused(err error) {
 	}
 }
 
+// loginClient is clientOf for a sign-in, where a person may be asked.
+func (k *Keeper) loginClient(ctx context.Context, p provider.OAuth, r LoginRequest) (client *oauth.Client, isNew bool, err error) {
+	if !r.NewClientKey || !p.ClientAuth.Confidential() {
+		client, err := k.clientOf(ctx, p)
+		if !errors.Is(err, sink.ErrNoClientKey) || r.ClientKey == nil {
+			return client, false, err
+		}
+	}
+	text, err := r.ClientKey(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	key, err := clientauth.Clean(p, text)
+	if err != nil {
+		return nil, false, err
+	}
+	return &oauth.Client{Transport: k.Client.Transport, Key: key}, true, nil
+}
+
 // pinOf is where a login of p may be renewed.
 func pinOf(p provider.OAuth) sink.Pin {
 	return sink.Pin{Issuer: p.Issuer, Client: p.ClientID, TokenEndpoint: p.TokenEndpoint, RevocationEndpoint: p.RevocationEndpoint}
@@ -106,9 +140,9 @@ type ways struct {
 }
 
 // open opens the ways that are wanted.
-func (k *Keeper) open(ctx context.Context, p provider.OAuth, r LoginRequest) (w ways, err error) {
+func open(ctx context.Context, client *oauth.Client, p provider.OAuth, r LoginRequest) (w ways, err error) {
 	if r.Code != nil {
-		w.code, err = k.Client.StartDevice(ctx, p)
+		w.code, err = client.StartDevice(ctx, p)
 		if err != nil && (r.Show == nil || ctx.Err() != nil) {
 			return w, err
 		}
@@ -118,7 +152,7 @@ func (k *Keeper) open(ctx context.Context, p provider.OAuth, r LoginRequest) (w 
 		}
 	}
 	if r.Show != nil {
-		w.page, err = k.Client.StartLogin(ctx, p)
+		w.page, err = client.StartLogin(ctx, p)
 	}
 	return w, err
 }
@@ -197,7 +231,13 @@ func (k *Keeper) login(ctx context.Context, w ways, r LoginRequest, pin sink.Pin
 	}
 	_ = k.step(sink.Ref{Agent: r.Agent, ID: r.ProfileID}, StepReceived)
 	// The server has issued a login: it is saved even if the person leaves now.
-	return k.save(context.WithoutCancel(ctx), r, newCredential(r.Provider, pin, t, k.life(t, k.now())))
+	ctx = context.WithoutCancel(ctx)
+	if !r.clientKey.Empty() { // without it the login could not be renewed
+		if err := k.Store.SetClientKey(ctx, pin, r.clientKey); err != nil {
+			return sink.Profile{}, err
+		}
+	}
+	return k.save(ctx, r, newCredential(r.Provider, pin, t, k.life(t, k.now())))
 }
 
 // save puts a new credential under the first fitting profile id.

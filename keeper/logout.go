@@ -58,8 +58,12 @@ func (k *Keeper) revoke(ctx context.Context, c sink.Credential) (Farewell, error
 	if err != nil {
 		return Unheard, err
 	}
-	p.ClientID, p.TokenEndpoint, p.RevocationEndpoint = c.Pin.Client, c.Pin.TokenEndpoint, c.Pin.RevocationEndpoint
-	if err := k.Client.Revoke(ctx, p, oauth.Token{Access: c.Access, Refresh: c.Refresh}); err != nil {
+	p.Issuer, p.ClientID, p.TokenEndpoint, p.RevocationEndpoint = c.Pin.Issuer, c.Pin.Client, c.Pin.TokenEndpoint, c.Pin.RevocationEndpoint
+	client, err := k.clientOf(ctx, p)
+	if err != nil {
+		return Unheard, err
+	}
+	if err := client.Revoke(ctx, p, oauth.Token{Access: c.Access, Refresh: c.Refresh}); err != nil {
 		return Unheard, err
 	}
 	return Told, nil

@@ -212,6 +212,10 @@ func (k *Keeper) permitted(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sin
 // send sends the refresh token, once, and hands the answer to tx before it
 // looks at it.
 func (k *Keeper) send(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sink.Credential, p provider.OAuth) (sink.Credential, error) {
+	client, err := k.clientOf(ctx, p)
+	if err != nil {
+		return c, fmt.Errorf("renewing %s: %w", ref.ID, err)
+	}
 	if err := k.step(ref, StepSending); err != nil {
 		return c, err
 	}
@@ -222,7 +226,7 @@ func (k *Keeper) send(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sink.Cre
 	minted := k.now()
 	// From here on the answer matters more than the caller: the client's own
 	// limit of 30 s applies.
-	t, err := k.Client.Refresh(context.WithoutCancel(ctx), p, c.Refresh)
+	t, err := client.Refresh(context.WithoutCancel(ctx), p, c.Refresh)
 	if err == nil || !t.Refresh.Empty() {
 		return k.received(tx, ref, c, t, minted, err)
 	}

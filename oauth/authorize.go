@@ -18,8 +18,9 @@ const maxURL = 8 << 10
 // ErrBrowserURL is returned for a URL that must not be handed to a browser.
 var ErrBrowserURL = errors.New("not a URL to open in a browser")
 
-// authorizationURL builds the request of RFC 6749 §4.1.1 with RFC 7636.
-func authorizationURL(p provider.OAuth, redirect string, state, verifier secret.Text) (string, error) {
+// authorizationURL builds the request of RFC 6749 §4.1.1 with RFC 7636, and with
+// a nonce where there is one (OpenID Connect Core §3.1.2.1).
+func authorizationURL(p provider.OAuth, redirect string, state, verifier, nonce secret.Text) (string, error) {
 	u, err := url.Parse(p.AuthorizationEndpoint)
 	if err != nil {
 		return "", errors.New("parsing the authorization endpoint")
@@ -34,6 +35,9 @@ func authorizationURL(p provider.OAuth, redirect string, state, verifier secret.
 	q.Set("state", state.Reveal())
 	q.Set("code_challenge", challenge(verifier))
 	q.Set("code_challenge_method", "S256")
+	if !nonce.Empty() {
+		q.Set("nonce", nonce.Reveal())
+	}
 	if len(p.Scopes) > 0 {
 		q.Set("scope", strings.Join(p.Scopes, " "))
 	}

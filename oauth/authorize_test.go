@@ -24,7 +24,7 @@ func TestCodexURL(t *testing.T) {
 	if redirect != "http://localhost:1455/auth/callback" {
 		t.Fatalf("redirect_uri = %s", redirect)
 	}
-	got, err := authorizationURL(*codex.OAuth, redirect, secret.New("STATE"), secret.New("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"))
+	got, err := authorizationURL(*codex.OAuth, redirect, secret.New("STATE"), secret.New("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), secret.Text{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestCodexURL(t *testing.T) {
 }
 
 func TestEndpointQueryIsKept(t *testing.T) {
-	got, err := authorizationURL(provider.OAuth{AuthorizationEndpoint: "https://as.test/a?t=1", ClientID: "c"}, "http://127.0.0.1:1/cb", secret.New("s"), secret.New("v"))
+	got, err := authorizationURL(provider.OAuth{AuthorizationEndpoint: "https://as.test/a?t=1", ClientID: "c"}, "http://127.0.0.1:1/cb", secret.New("s"), secret.New("v"), secret.Text{})
 	if err != nil {
 		t.Fatal(err)
 	}

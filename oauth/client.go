@@ -3,31 +3,30 @@ package oauth
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"sync/atomic"
 	"time"
 
+	"github.com/keytray/keytray/oauth/clientauth"
+	"github.com/keytray/keytray/oauth/idtoken"
+	"github.com/keytray/keytray/oauth/wire"
 	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/secret"
 )
 
 const (
-	dialTimeout   = 10 * time.Second
-	headerTimeout = 20 * time.Second
-	totalTimeout  = 30 * time.Second
-	maxBody       = 1 << 20
+	totalTimeout = 30 * time.Second
+	maxBody      = 1 << 20
 )
 
 var (
 	errNoContent = errors.New("answer without a usable token")
-	errProxy     = errors.New("the proxy setting is not a usable URL")
+	errTokenType = errors.New("the server issues tokens that are bound to a key (DPoP or the like), which Keytray cannot use")
 )
 
 // Client talks to token endpoints. The zero value is ready and safe for
@@ -39,6 +38,9 @@ type Client struct {
 	// [http.Transport] does: an error after GetConn and without GotConn (or
 	// WroteHeaders) is NotSent, every other one Ambiguous.
 	Transport http.RoundTripper
+	// Key is the secret or key by which the client of one provider proves itself;
+	// others do without.
+	Key secret.Text
 }
 
 // Refresh exchanges a refresh token for new tokens, with exactly one POST. It
@@ -52,19 +54,35 @@ func (c *Client) Refresh(ctx context.Context, p provider.OAuth, refresh secret.T
 	form := url.Values{
 		"grant_type":    {"refresh_token"},
 		"refresh_token": {refresh.Reveal()},
-		"client_id":     {p.ClientID},
 	}
-	return c.grant(ctx, p, form, p.RefreshJSON, refresh)
+	t, err := c.grant(ctx, p, form, p.RefreshJSON, refresh)
+	if err != nil || p.JWKSURI == "" || t.ID.Empty() {
+		return t, err
+	}
+	if err := idtoken.Renewed(p, t.ID); err != nil {
+		return Token{Refresh: t.Refresh}, failure(statusOf(t), err)
+	}
+	return t, nil
 }
 
 // grant posts one token request and reads its answer.
 func (c *Client) grant(ctx context.Context, p provider.OAuth, form url.Values, asJSON bool, secrets ...secret.Text) (Token, error) {
 	start := time.Now()
-	r, err := c.post(ctx, p.TokenEndpoint, form, asJSON)
+	r, err := c.ask(ctx, p, p.TokenEndpoint, form, asJSON)
 	if err != nil {
 		return Token{}, err
 	}
-	return r.token(start, p, secrets...)
+	return r.token(start, p, append(secrets, c.Key)...)
+}
+
+// ask posts a form to one of p's endpoints, as p's client, which proves itself if
+// it has to.
+func (c *Client) ask(ctx context.Context, p provider.OAuth, endpoint string, form url.Values, asJSON bool) (response, error) {
+	authorization, err := clientauth.Add(p, form, c.Key)
+	if err != nil {
+		return response{}, &Error{Class: Misconfigured, cause: err}
+	}
+	return c.post(ctx, endpoint, authorization, form, asJSON)
 }
 
 // response is an answer of the token endpoint, as far as it was received.
@@ -75,7 +93,9 @@ type response struct {
 	broken error // why the body is not whole
 }
 
-func (c *Client) post(ctx context.Context, endpoint string, form url.Values, asJSON bool) (response, error) {
+// post sends a form once. Authorization is the value of that header, if there is
+// to be one.
+func (c *Client) post(ctx context.Context, endpoint, authorization string, form url.Values, asJSON bool) (response, error) {
 	if err := ctx.Err(); err != nil {
 		return response{}, failure(statusNotSent, err)
 	}
@@ -92,8 +112,11 @@ func (c *Client) post(ctx context.Context, endpoint string, form url.Values, asJ
 	if err != nil {
 		return response{}, failure(statusNotSent, err)
 	}
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
 	answer, err := c.transport().RoundTrip(req)
-	if errors.Is(err, errProxy) || err != nil && asked.Load() && !connected.Load() {
+	if errors.Is(err, wire.ErrProxy) || err != nil && asked.Load() && !connected.Load() {
 		return response{}, failure(statusNotSent, err)
 	}
 	if err != nil {
@@ -129,35 +152,9 @@ func newRequest(ctx context.Context, endpoint string, form url.Values, asJSON bo
 	return req, nil
 }
 
-// transport is used without an [http.Client]: that would follow a redirect and
-// take the refresh token along (307, 308), and puts URLs into its errors.
 func (c *Client) transport() http.RoundTripper {
 	if c.Transport != nil {
 		return c.Transport
 	}
-	return newTransport(http.ProxyFromEnvironment)
-}
-
-func newTransport(proxy func(*http.Request) (*url.URL, error)) *http.Transport {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true) // HTTP/2 resends on GOAWAY and REFUSED_STREAM
-	return &http.Transport{
-		Proxy: func(r *http.Request) (*url.URL, error) {
-			if r.URL.Scheme != "https" {
-				return nil, nil //nolint:nilnil // means no proxy: one would see the token
-			}
-			u, err := proxy(r)
-			if err != nil {
-				return nil, errProxy // the text may hold the proxy's password
-			}
-			return u, nil
-		},
-		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    dialTimeout,
-		ResponseHeaderTimeout:  headerTimeout,
-		DisableKeepAlives:      true, // a fresh connection is never replayed
-		MaxResponseHeaderBytes: 64 << 10,
-		Protocols:              protocols,
-	}
+	return wire.New(http.ProxyFromEnvironment)
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/oauth/oauthtest"
+	"github.com/keytray/keytray/oauth/wire"
 	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/secret"
 )
@@ -389,7 +390,7 @@ func TestProxyOnlyTunnels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &oauth.Client{Transport: oauth.TestOnlyTransport(http.ProxyURL(u))}
+	c := &oauth.Client{Transport: wire.New(http.ProxyURL(u))}
 	_, err = c.Refresh(t.Context(), at("https://as.test/token"), secret.New("rt_SECRET"))
 	wantClass(t, err, oauth.NotSent)
 	if len(lines) != 1 || lines[0] != "CONNECT as.test:443 " {
@@ -405,7 +406,7 @@ func TestProxyOnlyTunnels(t *testing.T) {
 	}
 
 	broken := func(*http.Request) (*url.URL, error) { return nil, errors.New("http://user:rt_SECRET@proxy") }
-	c.Transport = oauth.TestOnlyTransport(broken)
+	c.Transport = wire.New(broken)
 	_, err = c.Refresh(t.Context(), at("https://as.test/token"), secret.New("x"))
 	wantClass(t, err, oauth.NotSent)
 }
@@ -418,7 +419,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	srv.Config.ErrorLog = quiet()
 	srv.StartTLS()
 	defer srv.Close()
-	tr := oauth.TestOnlyTransport(http.ProxyFromEnvironment)
+	tr := wire.New(http.ProxyFromEnvironment)
 	if tr.TLSClientConfig.InsecureSkipVerify || tr.TLSClientConfig.MinVersion != 0x0303 || !tr.DisableKeepAlives || tr.ResponseHeaderTimeout != 20*time.Second || tr.TLSHandshakeTimeout != 10*time.Second {
 		t.Error("the transport is not hardened")
 	}
@@ -429,7 +430,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	wantClass(t, err, oauth.Misconfigured) // 404: TLS and HTTP/1.1 worked
 	old := tr.TLSClientConfig.Clone()
 	srv.TLS.MaxVersion = 0x0302
-	tr = oauth.TestOnlyTransport(http.ProxyFromEnvironment)
+	tr = wire.New(http.ProxyFromEnvironment)
 	tr.TLSClientConfig = old
 	c.Transport = tr
 	_, err = c.Refresh(t.Context(), at(srv.URL), secret.New("x"))

@@ -60,12 +60,12 @@ func (c *Client) StartDevice(ctx context.Context, p provider.OAuth) (*Device, er
 	if p.DeviceAuthorizationEndpoint == "" {
 		return nil, ErrNoDevice
 	}
-	form := url.Values{"client_id": {p.ClientID}}
+	form := url.Values{}
 	if len(p.Scopes) > 0 && p.DeviceExchange == nil {
 		form.Set("scope", strings.Join(p.Scopes, " "))
 	}
 	start := time.Now()
-	r, err := c.post(ctx, p.DeviceAuthorizationEndpoint, form, p.DeviceExchange != nil)
+	r, err := c.ask(ctx, p, p.DeviceAuthorizationEndpoint, form, p.DeviceExchange != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (d *Device) Wait(ctx context.Context) (Token, error) {
 		}
 		t, open, err := d.poll(ctx)
 		if open == nil {
-			return d.end(t, err)
+			return d.end(ctx, t, err)
 		}
 		if ctx.Err() != nil {
 			return Token{}, ctx.Err()
@@ -208,7 +208,6 @@ func (d *Device) poll(ctx context.Context) (t Token, open *Error, err error) {
 	t, err = d.client.grant(ctx, d.provider, url.Values{
 		"grant_type":  {"urn:ietf:params:oauth:grant-type:device_code"},
 		"device_code": {d.code.Reveal()},
-		"client_id":   {d.provider.ClientID},
 	}, false, d.code)
 	return t, pending(t, err), err
 }
@@ -217,7 +216,7 @@ func (d *Device) poll(ctx context.Context) (t Token, open *Error, err error) {
 // exchanged once, whatever comes of it (RFC 6749 §4.1.2).
 func (d *Device) pollExchange(ctx context.Context) (t Token, open *Error, err error) {
 	x := d.provider.DeviceExchange
-	r, err := d.client.post(ctx, x.PollEndpoint, url.Values{"device_auth_id": {d.code.Reveal()}, "user_code": {d.UserCode}}, true)
+	r, err := d.client.post(ctx, x.PollEndpoint, "", url.Values{"device_auth_id": {d.code.Reveal()}, "user_code": {d.UserCode}}, true)
 	var code, verifier secret.Text
 	if err == nil {
 		code, verifier, err = d.yes(r)
@@ -230,7 +229,6 @@ func (d *Device) pollExchange(ctx context.Context) (t Token, open *Error, err er
 		"code":          {code.Reveal()},
 		"code_verifier": {verifier.Reveal()},
 		"redirect_uri":  {x.RedirectURI},
-		"client_id":     {d.provider.ClientID},
 	}, false, code, verifier)
 	return t, nil, err
 }
@@ -273,7 +271,7 @@ func pending(t Token, err error) *Error {
 }
 
 // end is what an answer that ends the login means.
-func (d *Device) end(t Token, err error) (Token, error) {
+func (d *Device) end(ctx context.Context, t Token, err error) (Token, error) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		switch e.Code {
 		case "expired_token":
@@ -282,5 +280,8 @@ func (d *Device) end(t Token, err error) (Token, error) {
 			return t, denial(e.Code, e.Description)
 		}
 	}
-	return granted(t, err, d.provider)
+	if err != nil {
+		return t, err
+	}
+	return d.client.signedIn(ctx, d.provider, t, secret.Text{})
 }

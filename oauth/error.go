@@ -1,17 +1,16 @@
 package oauth
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/keytray/keytray/oauth/idtoken"
+	"github.com/keytray/keytray/oauth/wire"
 	"github.com/keytray/keytray/secret"
 )
 
@@ -223,33 +222,17 @@ func denial(code, description string) *Error {
 	return e
 }
 
-// plain keeps the errors whose text is our own side's and replaces the others:
-// net/http quotes what it could not parse, which may be a token.
+// plain keeps the errors whose text is our own side's.
 func plain(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return context.DeadlineExceeded
-	}
-	if errors.Is(err, context.Canceled) {
-		return context.Canceled
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return op
-	}
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return dns
-	}
-	if cert, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return cert
-	}
-	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-		return context.DeadlineExceeded
-	}
-	for _, known := range []error{errMalformed, errNoContent, errNoCode, errProxy} {
+	for _, known := range []error{errMalformed, errNoContent, errTokenType, errNoCode} {
 		if errors.Is(err, known) {
 			return known
 		}
 	}
-	return errors.New("connection broken")
+	if errors.Is(err, idtoken.ErrInvalid) {
+		return err
+	}
+	return wire.Plain(err)
 }
 
 // retryAfter reads the header of RFC 9110 §10.2.3, between 1 s and 1 h.

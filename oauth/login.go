@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -50,6 +49,7 @@ type Login struct {
 	redirect string
 	state    secret.Text
 	verifier secret.Text
+	nonce    secret.Text // empty if no ID token will be verified
 	started  time.Time
 	unheard  error // why there is no page
 	page     *page // nil if there is no listener
@@ -86,13 +86,16 @@ func (c *Client) StartLogin(ctx context.Context, p provider.OAuth) (*Login, erro
 		started:  time.Now(),
 		answers:  make(chan answer, 1),
 	}
+	if p.JWKSURI != "" {
+		l.nonce = secret.New(rand.Text())
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	listeners, port, err := listen(ctx, p.Redirect)
 	l.unheard = err
 	l.redirect = redirectURI(p.Redirect, port)
-	l.URL, err = authorizationURL(p, l.redirect, l.state, l.verifier)
+	l.URL, err = authorizationURL(p, l.redirect, l.state, l.verifier, l.nonce)
 	if err != nil {
 		closeAll(listeners)
 		return nil, err
@@ -111,7 +114,8 @@ func (l *Login) Listening() error { return l.unheard }
 // Wait blocks until somebody answered, and then exchanges the code, once: it is
 // never sent again (RFC 6749 §4.1.2). It ends with [ErrTimeout] 10 minutes after
 // the start, or 15 if ctx has a deadline of its own; with an [*Error] if the
-// person or the server refused; with [ErrNoAccount]; or with ctx's error. See
+// person or the server refused; with an error of package idtoken, [ErrNoAccount]
+// or [ErrUserinfo]; or with ctx's error. See
 // the package comment for a Token that comes with an error.
 func (l *Login) Wait(ctx context.Context) (Token, error) {
 	limit := defaultWait
@@ -141,25 +145,13 @@ func (l *Login) exchange(ctx context.Context, a answer) (Token, error) {
 		"code":          {a.code.Reveal()},
 		"code_verifier": {l.verifier.Reveal()},
 		"redirect_uri":  {l.redirect},
-		"client_id":     {l.provider.ClientID},
 	}
-	t, err := l.client.grant(ctx, l.provider, form, false, a.code, l.verifier)
+	t, err := l.client.grant(ctx, l.provider, form, l.provider.CodeJSON, a.code, l.verifier)
 	t.StateUnverified = a.unverified
-	return granted(t, err, l.provider)
-}
-
-// granted is what was issued at a sign-in.
-func granted(t Token, err error, p provider.OAuth) (Token, error) {
 	if err != nil {
 		return t, err
 	}
-	if t.Scope == "" {
-		t.Scope = strings.Join(p.Scopes, " ") // RFC 6749 §5.1
-	}
-	if p.Identity.Required && t.Account.ID == "" {
-		return t, ErrNoAccount
-	}
-	return t, nil
+	return l.client.signedIn(ctx, l.provider, t, l.nonce)
 }
 
 // accept takes the parameters of an authorization response (RFC 6749 §4.1.2,

@@ -41,8 +41,8 @@ func (c *Client) Revoke(ctx context.Context, p provider.OAuth, t Token) error {
 }
 
 func (c *Client) revoke(ctx context.Context, p provider.OAuth, token secret.Text, kind string) error {
-	form := url.Values{"token": {token.Reveal()}, "token_type_hint": {kind}, "client_id": {p.ClientID}}
-	r, err := c.post(ctx, p.RevocationEndpoint, form, p.RevocationJSON)
+	form := url.Values{"token": {token.Reveal()}, "token_type_hint": {kind}}
+	r, err := c.ask(ctx, p, p.RevocationEndpoint, form, p.RevocationJSON)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (c *Client) revoke(ctx context.Context, p provider.OAuth, token secret.Text
 		return nil // whatever it says, §2.2
 	}
 	body, _ := parseObject(r.body)
-	e := refusal(r, body, token)
+	e := refusal(r, body, token, c.Key)
 	if e.Status == 400 && e.Code == "invalid_token" {
 		return nil // so Google has it for a token that is dead already
 	}

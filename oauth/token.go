@@ -47,13 +47,17 @@ func (r response) token(start time.Time, p provider.OAuth, secrets ...secret.Tex
 
 // unusable is the error for a 2xx answer that cannot be used.
 func (r response) unusable(t Token, cause error) *Error {
-	status := statusUnreadable
-	if !t.Refresh.Empty() {
-		status = statusRenewed
-	}
-	e := failure(status, cause)
+	e := failure(statusOf(t), cause)
 	e.Status = r.status
 	return e
+}
+
+// statusOf tells whether an answer that cannot be used has renewed the login.
+func statusOf(t Token) int {
+	if !t.Refresh.Empty() {
+		return statusRenewed
+	}
+	return statusUnreadable
 }
 
 // fill takes what is used at once; t is not changed if it returns an error.
@@ -69,7 +73,7 @@ func (t *Token) fill(body object, start time.Time) error {
 		return errNoContent
 	}
 	if (ok || body.has("token_type")) && !strings.EqualFold(kind, "bearer") {
-		return errNoContent // a DPoP or MAC token is useless as a bearer token
+		return errTokenType // a DPoP or MAC token is useless as a bearer token
 	}
 	t.Access, t.Type, t.ID = access, "Bearer", body.legal("id_token")
 	t.Expiry = expiry(body, access, start)

@@ -87,11 +87,17 @@ func loadFile(root fs.FS, name string, catalog Catalog) (Provider, error) {
 	if err != nil {
 		return Provider{}, err
 	}
+	return Read(name, b, catalog)
+}
+
+// Read is the provider that a file holds, if it is a good one that is not among
+// others. The name is for the error, a [*FileError].
+func Read(name string, b []byte, others Catalog) (Provider, error) {
 	p, doc, err := parse(name, b)
 	if err != nil {
 		return Provider{}, err
 	}
-	if _, taken := catalog.Find(p.ID); taken {
+	if _, taken := others.Find(p.ID); taken {
 		return Provider{}, doc.fail("id", fmt.Sprintf("%q is another provider already", p.ID))
 	}
 	return p, nil
@@ -158,12 +164,13 @@ func members() schema {
 			"issuer": nil, "authorization_endpoint": nil, "device_authorization_endpoint": nil,
 			"device_exchange": {"poll_endpoint": nil, "verification_uri": nil, "redirect_uri": nil},
 			"token_endpoint":  nil, "revocation_endpoint": nil,
+			"userinfo_endpoint": nil, "jwks_uri": nil, "id_token_signing_alg_values_supported": nil,
 			"authorization_response_iss_parameter_supported": nil,
-			"client_id": nil, "scopes": nil, "authorization_params": nil,
-			"redirect":     {"host": nil, "path": nil, "ports": nil},
-			"refresh_json": nil, "revocation_json": nil, "env": nil,
+			"client_id": nil, "token_endpoint_auth_method": nil, "scopes": nil, "authorization_params": nil,
+			"redirect":  {"host": nil, "path": nil, "ports": nil},
+			"code_json": nil, "refresh_json": nil, "revocation_json": nil, "env": nil,
 			"identity": {"token": nil, "account": nil, "email": nil, "plan": nil, "required": nil},
-			"policy":   nil, "allow_http_loopback": nil,
+			"policy":   nil, "lead_seconds": nil, "allow_http_loopback": nil,
 		},
 		"setup_token": static, "token": static, "api_key": static,
 		"hosts": nil, "api": {"url": nil, "account_header": nil},

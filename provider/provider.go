@@ -52,6 +52,26 @@ func (p Provider) Browser() bool { return p.OAuth != nil && p.OAuth.Authorizatio
 // Device reports whether one can sign in with a code, in a browser anywhere.
 func (p Provider) Device() bool { return p.OAuth != nil && p.OAuth.DeviceAuthorizationEndpoint != "" }
 
+// Ways are the kinds of sign-in, by the names that commands have for them.
+func (p Provider) Ways() []string {
+	var ways []string
+	for _, w := range []struct {
+		name string
+		has  bool
+	}{
+		{"browser", p.Browser()},
+		{"code", p.Device()},
+		{"setup-token", p.SetupToken != nil},
+		{"token", p.Token != nil},
+		{"api-key", p.APIKey != nil},
+	} {
+		if w.has {
+			ways = append(ways, w.name)
+		}
+	}
+	return ways
+}
+
 // Static is a secret that a person pastes and that nothing renews. Its zero
 // value says that there is one, and no more.
 type Static struct {
@@ -85,28 +105,43 @@ type OAuth struct {
 
 	TokenEndpoint      string `json:"token_endpoint"`
 	RevocationEndpoint string `json:"revocation_endpoint,omitempty"`
+	// UserinfoEndpoint is asked, after a sign-in, for what of [Identity] the token
+	// does not hold.
+	UserinfoEndpoint string `json:"userinfo_endpoint,omitempty"`
+	// JWKSURI is where the keys are that sign ID tokens. With it a sign-in sends a
+	// nonce, and an ID token that does not prove itself ends it; without it nothing
+	// of a token is verified.
+	JWKSURI string `json:"jwks_uri,omitempty"`
+	// IDTokenAlgs are those of [Algorithms] that the server signs with; none means
+	// RS256 (OpenID Connect Core §2).
+	IDTokenAlgs []string `json:"id_token_signing_alg_values_supported,omitempty"`
 	// IssParameter says that every authorization response carries iss
 	// (RFC 9207), so that one without it is refused.
 	IssParameter bool `json:"authorization_response_iss_parameter_supported,omitempty"`
 
-	ClientID string   `json:"client_id"`
-	Scopes   []string `json:"scopes,omitempty"`
+	ClientID string `json:"client_id"`
+	// ClientAuth is how the client proves itself at the token endpoint. What it
+	// proves itself with is in the keychain.
+	ClientAuth ClientAuth `json:"token_endpoint_auth_method,omitempty"`
+	Scopes     []string   `json:"scopes,omitempty"`
 	// AuthorizationParams are sent along with the authorization request.
 	AuthorizationParams map[string]string `json:"authorization_params,omitempty"`
 	Redirect            Redirect          `json:"redirect,omitzero"`
 	// Env is the environment variable in which programs look for an access token.
 	Env string `json:"env,omitempty"`
-	// RefreshJSON sends the refresh request as JSON instead of a form.
+	// CodeJSON and RefreshJSON send the code and the refresh token as JSON instead
+	// of a form.
+	CodeJSON    bool `json:"code_json,omitempty"`
 	RefreshJSON bool `json:"refresh_json,omitempty"`
 	// RevocationJSON does so with the request that ends a login.
 	RevocationJSON bool `json:"revocation_json,omitempty"`
 	// Identity says where in the token response the account is found.
-	Identity Identity `json:"identity"`
+	Identity Identity `json:"identity,omitzero"`
 	// Policy is what to do when a refresh was sent and no answer came.
 	Policy Policy `json:"policy,omitempty"`
-	// Lead is how long before expiry a token is renewed; zero means
+	// LeadSeconds is how long before expiry a token is renewed; zero means
 	// [DefaultLead].
-	Lead time.Duration `json:"-"`
+	LeadSeconds int `json:"lead_seconds,omitempty"`
 	// AllowHTTP permits http endpoints on a loopback address: a server on this
 	// machine, for development.
 	AllowHTTP bool `json:"allow_http_loopback,omitempty"`
@@ -115,6 +150,34 @@ type OAuth struct {
 // DefaultLead is the margin before expiry at which a token is renewed, at
 // most half of its life.
 const DefaultLead = 5 * time.Minute
+
+// Lead is how long before expiry a token is renewed.
+func (o OAuth) Lead() time.Duration {
+	if o.LeadSeconds > 0 {
+		return time.Duration(o.LeadSeconds) * time.Second
+	}
+	return DefaultLead
+}
+
+// ClientAuth is a method of RFC 7591 §2, token_endpoint_auth_method.
+type ClientAuth string
+
+// The methods. The zero value means Public.
+const (
+	// Public clients have nothing to prove themselves with: native apps.
+	Public ClientAuth = "none"
+	// SecretBasic and SecretPost send a secret, in a header or in the request.
+	SecretBasic ClientAuth = "client_secret_basic"
+	SecretPost  ClientAuth = "client_secret_post"
+	// KeyJWT signs with a private key (RFC 7523).
+	KeyJWT ClientAuth = "private_key_jwt"
+)
+
+// Confidential reports whether the client has something to prove itself with.
+func (a ClientAuth) Confidential() bool { return a != "" && a != Public }
+
+// Algorithms are the signatures of ID tokens that can be verified.
+func Algorithms() []string { return []string{"RS256", "PS256", "ES256", "EdDSA"} }
 
 // Redirect is the loopback redirect URI of RFC 8252 §7.3.
 type Redirect struct {

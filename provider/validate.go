@@ -156,7 +156,7 @@ func checkEnv(name string) error {
 // Validate reports the first field that cannot be used, as a [*FieldError]
 // whose path begins below "oauth".
 func (o OAuth) Validate() error {
-	checks := []func() error{o.checkEndpoints, o.checkRequest, o.Identity.check}
+	checks := []func() error{o.checkEndpoints, o.checkRequest, o.checkClientAuth, o.checkAlgorithms, o.Identity.check}
 	if o.AuthorizationEndpoint != "" {
 		checks = append(checks, o.Redirect.check)
 	}
@@ -167,6 +167,35 @@ func (o OAuth) Validate() error {
 	}
 	if o.Policy != "" && o.Policy != Strict && o.Policy != Graceful {
 		return invalid("policy", "%q is neither %q nor %q", o.Policy, Strict, Graceful)
+	}
+	if o.LeadSeconds < 0 || o.LeadSeconds > maxLead {
+		return invalid("lead_seconds", "%d is not between 0 and %d", o.LeadSeconds, maxLead)
+	}
+	return nil
+}
+
+// maxLead is a day; half of a token's life is the most that is ever used.
+const maxLead = 86400
+
+func (o OAuth) checkClientAuth() error {
+	known := []ClientAuth{"", Public, SecretBasic, SecretPost, KeyJWT}
+	if !slices.Contains(known, o.ClientAuth) {
+		return invalid("token_endpoint_auth_method", "%q is not one of %q", o.ClientAuth, known[1:])
+	}
+	if asJSON := o.CodeJSON || o.RefreshJSON; asJSON && o.ClientAuth == KeyJWT {
+		return invalid("token_endpoint_auth_method", "%q goes with forms only (RFC 7521)", o.ClientAuth)
+	}
+	return nil
+}
+
+func (o OAuth) checkAlgorithms() error {
+	for _, alg := range o.IDTokenAlgs {
+		if !slices.Contains(Algorithms(), alg) {
+			return invalid("id_token_signing_alg_values_supported", "%q is not one of %q", alg, Algorithms())
+		}
+	}
+	if o.JWKSURI != "" && !slices.Contains(o.Scopes, "openid") {
+		return invalid("jwks_uri", "is for ID tokens, and scopes does not have \"openid\"")
 	}
 	return nil
 }
@@ -181,6 +210,8 @@ func (o OAuth) checkEndpoints() error {
 		{"device_authorization_endpoint", o.DeviceAuthorizationEndpoint, true},
 		{"token_endpoint", o.TokenEndpoint, false},
 		{"revocation_endpoint", o.RevocationEndpoint, true},
+		{"userinfo_endpoint", o.UserinfoEndpoint, true},
+		{"jwks_uri", o.JWKSURI, true},
 	} {
 		if e.value == "" && e.optional {
 			continue

@@ -60,6 +60,12 @@ func (c Credential) Fresh(now Moment, margin time.Duration) bool {
 	return !c.Access.Empty() && c.Left(now) >= margin
 }
 
+// sameOwner reports whether two logins are of one account: an id means something
+// only together with who gave it.
+func (c Credential) sameOwner(d Credential) bool {
+	return c.Account.ID == d.Account.ID && c.Pin.Issuer == d.Pin.Issuer
+}
+
 // generation is one generation of a profile, as a slot holds it. Its
 // Credential's Access is the secret for static kinds and comes from the at
 // item for OAuth.
@@ -239,6 +245,32 @@ func decodeReceived(b []byte, key string) (generation, error) {
 	}
 	x.cred.Access = a.token
 	return x, nil
+}
+
+// clientRecord is the keychain's form of a client's own secret or key.
+type clientRecord struct {
+	V   int    `json:"v"`
+	Key string `json:"key"`
+	Sum string `json:"sum"`
+}
+
+func encodeClient(key secret.Text) []byte {
+	r := clientRecord{V: recordVersion, Key: key.Reveal()}
+	r.Sum = checksum(mustJSON(r))
+	return mustJSON(r)
+}
+
+func decodeClient(b []byte) (secret.Text, error) {
+	var r clientRecord
+	if err := json.Unmarshal(b, &r); err != nil {
+		return secret.Text{}, errCorrupt
+	}
+	sum := r.Sum
+	r.Sum = ""
+	if r.V != recordVersion || r.Key == "" || sum != checksum(mustJSON(r)) {
+		return secret.Text{}, errCorrupt
+	}
+	return secret.New(r.Key), nil
 }
 
 func (r slotRecord) sum() string {

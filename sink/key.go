@@ -33,6 +33,13 @@ func indexItem(rootID string, page int) string { return rootID + ".index." + str
 func slotItem(key string, g uint64) string     { return key + ".slot." + parity(g) }
 func accessItem(key string, g uint64) string   { return key + ".at." + parity(g) }
 
+// clientItem is where a client's own secret lies: one for each client of a token
+// endpoint, whatever the root, so that it is never sent to another.
+func clientItem(p Pin) string {
+	s := sha256.Sum256([]byte(p.Issuer + "\x00" + p.Client + "\x00" + p.TokenEndpoint))
+	return "client." + hex.EncodeToString(s[:])
+}
+
 func parity(g uint64) string { return strconv.FormatUint(g%2, 10) }
 
 // validKey reports whether s, read from a file that others may write, is a key

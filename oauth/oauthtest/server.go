@@ -52,6 +52,9 @@ type Options struct {
 	// Skew is how far the server's clock is ahead of ours, in what it says of
 	// the time: claims and the Date header. It may be negative.
 	Skew time.Duration
+	// ClientSecret makes the client a confidential one that proves itself with it,
+	// by either way of RFC 6749 §2.3.1.
+	ClientSecret string
 }
 
 // Server is the authorization server. Make one with [New].
@@ -170,6 +173,9 @@ func (s *Server) Provider() provider.Provider {
 	}
 	if s.opts.Rotation != Rotate {
 		o.Policy = provider.Graceful
+	}
+	if s.opts.ClientSecret != "" {
+		o.ClientAuth = provider.SecretBasic
 	}
 	return provider.Provider{ID: "demo", Name: "Demo server", OAuth: o}
 }

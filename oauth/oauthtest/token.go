@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -50,7 +51,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, refusal{Code: "invalid_request"})
 		return
 	}
-	body, refused := s.grant(params)
+	body, refused := s.authenticated(r, params)
 	if refused != nil {
 		answer(w, refused.status, refused)
 		return
@@ -76,6 +77,25 @@ func parameters(w http.ResponseWriter, r *http.Request) (map[string]string, erro
 		params[name] = values[0]
 	}
 	return params, nil
+}
+
+// authenticated is grant for a client that has proved itself, if it has to.
+func (s *Server) authenticated(r *http.Request, params map[string]string) (map[string]any, *refusal) {
+	if s.opts.ClientSecret != "" {
+		id, secret, ok := r.BasicAuth()
+		if ok {
+			params["client_id"] = id
+		} else {
+			secret = params["client_secret"]
+		}
+		if unescaped, err := url.QueryUnescape(secret); ok && err == nil {
+			secret = unescaped
+		}
+		if secret != s.opts.ClientSecret {
+			return nil, &refusal{http.StatusUnauthorized, "invalid_client", ""}
+		}
+	}
+	return s.grant(params)
 }
 
 func (s *Server) grant(params map[string]string) (map[string]any, *refusal) {

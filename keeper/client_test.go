@@ -1,0 +1,121 @@
+package keeper_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/oauth/clientauth"
+	"github.com/keytray/keytray/oauth/oauthtest"
+	"github.com/keytray/keytray/provider"
+	"github.com/keytray/keytray/secret"
+	"github.com/keytray/keytray/sink"
+)
+
+// confidential is a desk whose server wants a secret of the client, and a login
+// request of a person who answers so when asked for it.
+func confidential(t *testing.T, answer string) (d *desk, r keeper.LoginRequest, asked *int) {
+	t.Helper()
+	d = newDesk(t, oauthtest.Options{ClientSecret: "s3cret & more", Lifetime: time.Hour})
+	asked = new(int)
+	r = d.request("alice")
+	r.ClientKey = func(context.Context) (secret.Text, error) {
+		*asked++
+		return secret.New(answer), nil
+	}
+	return d, r, asked
+}
+
+func TestAClientsSecretIsAskedForOnce(t *testing.T) {
+	d, r, asked := confidential(t, "s3cret & more\n")
+	p, err := d.keeper().Login(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.keeper().Refresh(t.Context(), p); err != nil {
+		t.Fatalf("renewing: %v", err)
+	}
+	if _, err := d.keeper().Login(t.Context(), r); err != nil || *asked != 1 {
+		t.Errorf("second sign-in: %v; asked %d times, want 1", err, *asked)
+	}
+	r.NewClientKey = true
+	if _, err := d.keeper().Login(t.Context(), r); err != nil || *asked != 2 {
+		t.Errorf("with a new secret: %v; asked %d times, want 2", err, *asked)
+	}
+}
+
+func TestAWrongSecretIsNotKept(t *testing.T) {
+	d, r, asked := confidential(t, "wrong")
+	for range 2 {
+		_, err := d.keeper().Login(t.Context(), r)
+		if e, ok := errors.AsType[*oauth.Error](err); !ok || e.Code != "invalid_client" {
+			t.Fatalf("err = %v, want invalid_client", err)
+		}
+	}
+	if *asked != 2 {
+		t.Errorf("asked %d times, want 2", *asked)
+	}
+}
+
+func TestWhatCannotBeASecretIsRefused(t *testing.T) {
+	for answer, want := range map[string]error{"": clientauth.ErrMissing, " \n": clientauth.ErrMissing, "a\x00b": clientauth.ErrSecret} {
+		d, r, _ := confidential(t, answer)
+		if _, err := d.keeper().Login(t.Context(), r); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", answer, err, want)
+		}
+	}
+	d, r, _ := confidential(t, "")
+	r.ClientKey = nil
+	if _, err := d.keeper().Login(t.Context(), r); !errors.Is(err, sink.ErrNoClientKey) {
+		t.Errorf("nobody to ask: %v, want ErrNoClientKey", err)
+	}
+}
+
+// TestALostSecretSpendsNothing: without it the refresh token stays where it is.
+func TestALostSecretSpendsNothing(t *testing.T) {
+	d, r, _ := confidential(t, "s3cret & more")
+	p, err := d.keeper().Login(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := d.server.Provider().OAuth
+	pin := sink.Pin{Issuer: o.Issuer, Client: o.ClientID, TokenEndpoint: o.TokenEndpoint}
+	if err := d.keeper().Store.DropClientKey(t.Context(), pin); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.keeper().Refresh(t.Context(), p); !errors.Is(err, sink.ErrNoClientKey) {
+		t.Errorf("renewing without it: %v, want ErrNoClientKey", err)
+	}
+	if n := d.server.Stats().Refreshes; n != 0 {
+		t.Errorf("the server saw %d refreshes", n)
+	}
+	if _, err := d.keeper().Login(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.keeper().Refresh(t.Context(), d.profile(p.Ref)); err != nil {
+		t.Errorf("renewing with it: %v", err)
+	}
+}
+
+// TestAnotherIssuerIsAnotherAccount: the same id from another server is somebody
+// else, and gets a profile of their own.
+func TestAnotherIssuerIsAnotherAccount(t *testing.T) {
+	d := newDesk(t, oauthtest.Options{})
+	first := d.login("alice")
+	other := newDesk(t, oauthtest.Options{})
+	other.dir, other.place, other.keychain = d.dir, d.place, d.keychain
+	p := other.server.Provider()
+	second, err := other.keeperOf(provider.Catalog{p}).Login(t.Context(), other.request("alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.ID == second.ID || first.Account != second.Account {
+		t.Errorf("profiles %q and %q of accounts %v and %v", first.ID, second.ID, first.Account, second.Account)
+	}
+	if _, err := d.keeper().Refresh(t.Context(), d.profile(first.Ref)); err != nil {
+		t.Errorf("the first login: %v", err)
+	}
+}

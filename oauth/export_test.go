@@ -1,4 +1,0 @@
-package oauth
-
-// TestOnlyTransport is the zero Client's transport with another proxy.
-var TestOnlyTransport = newTransport
