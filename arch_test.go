@@ -180,7 +180,7 @@ var layers = []layer{
 	},
 	{
 		pkg:  "cmd/keytray",
-		uses: []string{"client", "client/openclaw", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "loan", "oauth", "oauth/oauthtest", "outlet", "plain", "provider", "route", "secret", "sink"},
+		uses: []string{"client", "client/openclaw", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "loan", "oauth", "oauth/discovery", "oauth/oauthtest", "oauth/wire", "outlet", "plain", "provider", "route", "secret", "sink"},
 		why:  "wiring",
 	},
 	{pkg: "cmd/tray/autostart", why: "one switch per desktop; it is told where things lie"},

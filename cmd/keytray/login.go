@@ -31,6 +31,7 @@ import (
 type signIn struct {
 	provider, profileID    string
 	device, browser, paste bool
+	secretFile             string
 }
 
 func (s *signIn) flags(cmd *cobra.Command) {
@@ -40,6 +41,7 @@ func (s *signIn) flags(cmd *cobra.Command) {
 	f.BoolVar(&s.browser, "browser", false, "open the browser here, even if there seems to be none")
 	f.BoolVar(&s.paste, "paste", false, "only print the address; what the browser ends on is pasted")
 	f.BoolVar(&s.paste, "no-browser", false, "the same as --paste")
+	f.StringVar(&s.secretFile, "client-secret-file", "", "file with the secret or private key of the provider's client, if it has one; without it, it is asked for once")
 }
 
 // loginHelp is what both spellings say of themselves.
@@ -111,6 +113,7 @@ func (a *app) signIn(ctx context.Context, k *keeper.Keeper, s signIn) (sink.Prof
 		Refused: func(err error) {
 			fmt.Fprintf(a.sys.stderr, "\nkeytray: %s; still waiting\n", err)
 		},
+		NewClientKey: s.secretFile != "",
 	}
 	a.ways(&r, k.Providers, s)
 	if r.Show != nil {
@@ -118,6 +121,7 @@ func (a *app) signIn(ctx context.Context, k *keeper.Keeper, s signIn) (sink.Prof
 		r.Pasted, restore = a.pasted()
 		defer restore()
 	}
+	r.ClientKey = func(ctx context.Context) (secret.Text, error) { return a.clientKey(ctx, s, r.Pasted) }
 	if err := a.unlocking(ctx, func() error { return k.Store.Ready(ctx) }); err != nil {
 		return sink.Profile{}, err
 	}
@@ -153,6 +157,40 @@ func (a *app) ways(r *keeper.LoginRequest, providers provider.Catalog, s signIn)
 			return err
 		}
 	}
+}
+
+// clientKey gets the secret of a provider's client: from the file that was named,
+// or from the person at the terminal.
+func (a *app) clientKey(ctx context.Context, s signIn, lines <-chan secret.Text) (secret.Text, error) {
+	if s.secretFile != "" {
+		return readSecretFile(s.secretFile)
+	}
+	if !a.attended() || lines == nil { // a code alone leaves the terminal alone
+		return secret.Text{}, setup.Hinted(sink.ErrNoClientKey, "keytray login "+s.provider+" --client-secret-file FILE")
+	}
+	fmt.Fprintf(a.sys.stderr, "Paste the secret of this client of %s (it is not shown, and asked for once): ", plain.Text(s.provider))
+	defer fmt.Fprintln(a.sys.stderr)
+	select {
+	case text := <-lines:
+		return text, nil
+	case <-ctx.Done():
+		return secret.Text{}, context.Cause(ctx)
+	}
+}
+
+const maxSecretFile = 16 << 10
+
+func readSecretFile(name string) (secret.Text, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("reading the client's secret: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile))
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("reading the client's secret: %w", err)
+	}
+	return secret.New(string(b)), nil
 }
 
 // show brings the sign-in page before the person.

@@ -92,6 +92,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 		a.onboardCommand(), a.loginCommand("login PROVIDER"), a.logoutCommand(), a.importCommand(), a.statusCommand(), a.tokenCommand(), a.exportCommand(), a.refreshCommand(), a.watchCommand(), a.workerCommand(),
 		a.runCommand(), a.syncCommand(), a.whichCommand(), a.reportCommand(), a.agentsCommand(), a.channelsCommand(),
 		a.doctorCommand(), a.openclawCommand(), a.helperCommand(), a.modelsCommand(), a.demoCommand(), a.versionCommand(),
+		a.providersCommand(),
 	)
 	return root
 }

@@ -93,6 +93,7 @@ func prepareScript(e *testscript.Env) error {
 	}
 	e.Defer(func() { _ = server.Close() })
 	e.Values["server"] = server
+	e.Setenv("ISSUER", server.URL)
 	return writeProvider(e.Getenv("ROOT"), server, false)
 }
 

@@ -173,16 +173,21 @@ func (w *World) Keeper(root sink.Root, secrets sink.Secrets) (*keeper.Keeper, er
 	if err != nil {
 		return nil, err
 	}
+	store := sink.Open(root.Dir, filepath.Join(own, "locks"), secrets)
+	store.Stuck, store.Left = w.stuck, client.Left
+	store.OpenClaw, store.AgentDirs, store.OAuthDir = root.OpenClaw, root.AgentDirs, root.OAuthDir
+	k := &keeper.Keeper{Store: store, Client: &oauth.Client{}, Providers: w.Providers(root), Log: w.Log}
+	store.Revoke = k.Forsake
+	return k, nil
+}
+
+// Providers are those that are built in and those of a state root.
+func (w *World) Providers(root sink.Root) provider.Catalog {
 	catalog, err := provider.Load(os.DirFS(root.Dir), provider.Builtin())
 	if err != nil { // the other providers are good
 		w.Log.Warn("a provider file is left out", "err", err)
 	}
-	store := sink.Open(root.Dir, filepath.Join(own, "locks"), secrets)
-	store.Stuck, store.Left = w.stuck, client.Left
-	store.OpenClaw, store.AgentDirs, store.OAuthDir = root.OpenClaw, root.AgentDirs, root.OAuthDir
-	k := &keeper.Keeper{Store: store, Client: &oauth.Client{}, Providers: catalog, Log: w.Log}
-	store.Revoke = k.Forsake
-	return k, nil
+	return catalog
 }
 
 // stuck says, once, why the program does not end.
