@@ -3,6 +3,9 @@ package keeper_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -117,5 +120,34 @@ func TestAnotherIssuerIsAnotherAccount(t *testing.T) {
 	}
 	if _, err := d.keeper().Refresh(t.Context(), d.profile(first.Ref)); err != nil {
 		t.Errorf("the first login: %v", err)
+	}
+}
+
+// TestATradedLoginStaysWhereItWasMade: what renews it is not sent to an exchange
+// that the provider's entry names later.
+func TestATradedLoginStaysWhereItWasMade(t *testing.T) {
+	trades := 0
+	exchange := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		trades++
+		_, _ = fmt.Fprintf(w, `{"token":"short-%d","expires_at":%d}`, trades, time.Now().Add(time.Hour).Unix())
+	}))
+	defer exchange.Close()
+	d := newDesk(t, oauthtest.Options{})
+	entry := d.server.Provider()
+	entry.OAuth.Exchange = &provider.Exchange{Endpoint: exchange.URL + "/a", Token: "token", Expires: "expires_at"}
+	k := d.keeperOf(provider.Catalog{entry})
+	p, err := k.Login(t.Context(), d.request("alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tok, err := k.Token(t.Context(), p, 0); err != nil || tok.Access.Reveal() != "short-1" {
+		t.Errorf("token %q, %v", tok.Access.Reveal(), err)
+	}
+	if tok, err := k.Refresh(t.Context(), p); err != nil || tok.Access.Reveal() != "short-2" {
+		t.Errorf("renewed: %q, %v", tok.Access.Reveal(), err)
+	}
+	entry.OAuth.Exchange.Endpoint = exchange.URL + "/b"
+	if _, err := d.keeperOf(provider.Catalog{entry}).Refresh(t.Context(), d.profile(p.Ref)); !errors.Is(err, keeper.ErrPinned) || trades != 2 {
+		t.Errorf("another exchange: %v after %d trades, want ErrPinned after 2", err, trades)
 	}
 }

@@ -204,7 +204,7 @@ func checkClaim(l client.Login, p provider.OAuth) error {
 	for _, c := range []struct{ what, says, is string }{
 		{"issuer", strings.TrimSuffix(l.Claim.Issuer, "/"), strings.TrimSuffix(p.Issuer, "/")},
 		{"client", l.Claim.Client, p.ClientID},
-		{"token endpoint", l.Claim.TokenEndpoint, p.TokenEndpoint},
+		{"token endpoint", l.Claim.TokenEndpoint, p.RenewalEndpoint()},
 	} {
 		if c.says != "" && c.says != c.is {
 			return fmt.Errorf("%w: its file names another %s than the one of %s", ErrStays, c.what, l.Provider)

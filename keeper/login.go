@@ -130,7 +130,7 @@ func (k *Keeper) loginClient(ctx context.Context, p provider.OAuth, r LoginReque
 
 // pinOf is where a login of p may be renewed.
 func pinOf(p provider.OAuth) sink.Pin {
-	return sink.Pin{Issuer: p.Issuer, Client: p.ClientID, TokenEndpoint: p.TokenEndpoint, RevocationEndpoint: p.RevocationEndpoint}
+	return sink.Pin{Issuer: p.Issuer, Client: p.ClientID, TokenEndpoint: p.RenewalEndpoint(), RevocationEndpoint: p.RevocationEndpoint}
 }
 
 // ways are the ways to sign in that are open; at least one is.

@@ -172,7 +172,7 @@ func (k *Keeper) spend(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sink.Cr
 // permitted answers whether the refresh token may be sent: to this server, in
 // its state, at this time.
 func (k *Keeper) permitted(ctx context.Context, tx *sink.Tx, ref sink.Ref, c sink.Credential, p provider.OAuth, d demand) error {
-	if p.TokenEndpoint != c.Pin.TokenEndpoint || p.ClientID != c.Pin.Client {
+	if p.RenewalEndpoint() != c.Pin.TokenEndpoint || p.ClientID != c.Pin.Client {
 		return fmt.Errorf("%s: %w", ref.ID, ErrPinned)
 	}
 	if state, reason := tx.Standing(); state == sink.StateNeedsLogin {

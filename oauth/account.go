@@ -49,6 +49,9 @@ func (c *Client) signedIn(ctx context.Context, p provider.OAuth, t Token, nonce 
 	if p.Identity.Required && t.Account.ID == "" {
 		return t, ErrNoAccount
 	}
+	if p.Exchange != nil {
+		return c.traded(ctx, p, t)
+	}
 	return t, nil
 }
 

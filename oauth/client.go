@@ -51,6 +51,9 @@ func (c *Client) Refresh(ctx context.Context, p provider.OAuth, refresh secret.T
 	if err := p.Validate(); err != nil {
 		return Token{}, &Error{Class: Misconfigured, cause: err}
 	}
+	if p.Exchange != nil {
+		return c.trade(ctx, p, refresh)
+	}
 	form := url.Values{
 		"grant_type":    {"refresh_token"},
 		"refresh_token": {refresh.Reveal()},

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +22,8 @@ import (
 // oidc is a server whose token and userinfo endpoints answer what a test says.
 type oidc struct {
 	token, userinfo string
+	short           string      // the answer to an exchange; a refusal if it is empty
+	traded          http.Header // at an exchange
 	asked           url.Values  // at the token endpoint
 	header          http.Header // at userinfo
 	calls           int         // there
@@ -41,6 +44,14 @@ func (o *oidc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		_, _ = io.WriteString(w, o.userinfo)
+	case "/short":
+		o.traded = r.Header
+		if o.short == "" {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"message":"Bad credentials gho_SECRET"}`)
+			return
+		}
+		_, _ = io.WriteString(w, o.short)
 	default:
 		_, _ = io.WriteString(w, `{"keys":[]}`)
 	}
@@ -196,4 +207,42 @@ func TestCodeAsJSON(t *testing.T) {
 	if err := json.Unmarshal(body, &sent); err != nil || sent["code"] != "code-1" || sent["client_id"] != oauthtest.ClientID || sent["code_verifier"] == "" {
 		t.Errorf("sent %s: %v", body, err)
 	}
+}
+
+// TestExchange: the token of a sign-in stays here and is traded for another, again
+// at each renewal.
+func TestExchange(t *testing.T) {
+	end := time.Now().Add(25 * time.Minute).Truncate(time.Second)
+	short := func(token string) string {
+		return fmt.Sprintf(`{"token":%q,"expires_at":%d,"refresh_in":1500}`, token, end.Unix())
+	}
+	o := &oidc{token: `{"access_token":"gho_SECRET","token_type":"bearer","scope":""}`, userinfo: `{"id":7}`, short: short("tid=1;exp=2")}
+	var p provider.OAuth
+	trading := func(q *provider.OAuth) {
+		q.Identity = provider.Identity{Account: []string{"id"}, Required: true}
+		q.Exchange = &provider.Exchange{Endpoint: q.Issuer + "/short", Headers: map[string]string{"User-Agent": "editor/1", "X-Editor": "e"}, Token: "token", Expires: "expires_at"}
+		p = *q
+	}
+	token, _, err := signInAt(t, o, trading)
+	if err != nil || token.Access.Reveal() != "tid=1;exp=2" || token.Refresh.Reveal() != "gho_SECRET" || !token.Expiry.Equal(end) || token.Account.ID != "7" {
+		t.Fatalf("signed in: %+v, %v", token, err)
+	}
+	if h := o.traded; h.Get("Authorization") != "Bearer gho_SECRET" || h.Get("X-Editor") != "e" || h.Get("User-Agent") != "editor/1" {
+		t.Errorf("header %v", h)
+	}
+	o.short = short("tid=2")
+	again, err := new(oauth.Client).Refresh(t.Context(), p, token.Refresh)
+	if err != nil || again.Access.Reveal() != "tid=2" || !again.Refresh.Empty() || !again.Expiry.Equal(end) {
+		t.Errorf("renewed: %+v, %v", again, err)
+	}
+	for answer, class := range map[string]oauth.Class{"": oauth.Doubtful, `{"expires_at":1}`: oauth.Transient, `{"token":"a\u000ab"}`: oauth.Transient, `<html>`: oauth.Transient} {
+		o.short = answer
+		_, err := new(oauth.Client).Refresh(t.Context(), p, token.Refresh)
+		if e := wantClass(t, err, class); strings.Contains(e.Error(), "SECRET") {
+			t.Errorf("the error shows the token: %v", e)
+		}
+	}
+	p.Exchange.Endpoint = "http://127.0.0.1:1/"
+	_, err = new(oauth.Client).Refresh(t.Context(), p, token.Refresh)
+	wantClass(t, err, oauth.Transient)
 }

@@ -1,8 +1,66 @@
 package provider
 
+import (
+	"slices"
+	"strings"
+)
+
 // Builtin is the catalog that Keytray ships, sorted by id.
 func Builtin() Catalog {
-	return Catalog{anthropic(), openAI(), openAICodex()}
+	all := append(Catalog{anthropic(), gitHubCopilot(), openAI(), openAICodex()}, keys()...)
+	slices.SortFunc(all, func(a, b Provider) int { return strings.Compare(a.ID, b.ID) })
+	return all
+}
+
+// keys are the services that issue API keys and no more. The variable is the one
+// that their own libraries read.
+func keys() Catalog {
+	key := func(id, name, page, keys, env, prefix string) Provider {
+		return Provider{ID: id, Name: name, Page: page, APIKey: &Static{Page: keys, Env: env, Prefix: prefix}}
+	}
+	return Catalog{
+		key("cerebras", "Cerebras", "https://inference-docs.cerebras.ai/quickstart", "https://cloud.cerebras.ai/", "CEREBRAS_API_KEY", ""),
+		key("deepseek", "DeepSeek", "https://api-docs.deepseek.com/", "https://platform.deepseek.com/api_keys", "DEEPSEEK_API_KEY", ""),
+		key("google", "Google Gemini", "https://ai.google.dev/gemini-api/docs/api-key", "https://aistudio.google.com/apikey", "GEMINI_API_KEY", ""),
+		key("groq", "Groq", "https://console.groq.com/docs/quickstart", "https://console.groq.com/keys", "GROQ_API_KEY", "gsk_"),
+		key("huggingface", "Hugging Face", "https://huggingface.co/docs/hub/security-tokens", "https://huggingface.co/settings/tokens", "HF_TOKEN", "hf_"),
+		key("mistral", "Mistral", "https://docs.mistral.ai/getting-started/quickstart", "https://console.mistral.ai/api-keys", "MISTRAL_API_KEY", ""),
+		key("openrouter", "OpenRouter", "https://openrouter.ai/docs/api-reference/authentication", "https://openrouter.ai/settings/keys", "OPENROUTER_API_KEY", "sk-or-"),
+		key("xai", "xAI", "https://docs.x.ai/docs/tutorial", "https://console.x.ai/", "XAI_API_KEY", "xai-"),
+	}
+}
+
+// gitHubCopilot signs in to GitHub with a code, as the extension of VS Code does.
+// The token of that has no end; Copilot's API wants one that it is traded for and
+// that lives half an hour. The endpoint of the trade is in no documentation: its
+// facts are those of the programs that use it. Copilot's own command takes a
+// fine-grained token that may make "Copilot Requests".
+func gitHubCopilot() Provider {
+	return Provider{
+		ID:     "github-copilot",
+		Name:   "GitHub Copilot",
+		Page:   "https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#device-flow",
+		Vendor: "github",
+		OAuth: &OAuth{
+			Issuer:                      "https://github.com/login/oauth",
+			DeviceAuthorizationEndpoint: "https://github.com/login/device/code",
+			TokenEndpoint:               "https://github.com/login/oauth/access_token",
+			Exchange: &Exchange{
+				Endpoint: "https://api.github.com/copilot_internal/v2/token",
+				Headers: map[string]string{
+					"Editor-Version": "vscode/1.107.0", "Editor-Plugin-Version": "copilot-chat/0.35.0",
+					"Copilot-Integration-Id": "vscode-chat", "User-Agent": "GitHubCopilotChat/0.35.0",
+				},
+				Token: "token", Expires: "expires_at",
+			},
+			UserinfoEndpoint: "https://api.github.com/user",
+			ClientID:         "Iv1.b507a08c87ecfe98",
+			Scopes:           []string{"read:user"},
+			Identity:         Identity{Account: []string{"id"}, Email: []string{"login"}, Required: true},
+			Policy:           Graceful, // nothing rotates
+		},
+		Token: &Static{Page: "https://github.com/settings/personal-access-tokens/new", Prefix: "github_pat_", Env: "COPILOT_GITHUB_TOKEN"},
+	}
 }
 
 // anthropic is Claude. Its browser login belongs to Claude Code alone; for other

@@ -164,6 +164,7 @@ func members() schema {
 			"issuer": nil, "authorization_endpoint": nil, "device_authorization_endpoint": nil,
 			"device_exchange": {"poll_endpoint": nil, "verification_uri": nil, "redirect_uri": nil},
 			"token_endpoint":  nil, "revocation_endpoint": nil,
+			"exchange":          {"endpoint": nil, "headers": nil, "token": nil, "expires": nil},
 			"userinfo_endpoint": nil, "jwks_uri": nil, "id_token_signing_alg_values_supported": nil,
 			"authorization_response_iss_parameter_supported": nil,
 			"client_id": nil, "token_endpoint_auth_method": nil, "scopes": nil, "authorization_params": nil,

@@ -22,7 +22,7 @@ const whole = `// my own server
 		"issuer": "https://login.acme.test",
 		"authorization_endpoint": "https://login.acme.test/authorize?tenant=1",
 		"token_endpoint": "https://login.acme.test/token",
-		"revocation_endpoint": "https://login.acme.test/revoke", "userinfo_endpoint": "https://login.acme.test/me", "jwks_uri": "https://login.acme.test/keys", "id_token_signing_alg_values_supported": ["ES256"],
+		"revocation_endpoint": "https://login.acme.test/revoke", "exchange": {"endpoint": "https://api.acme.test/short", "headers": {"X-Editor": "e/1"}, "token": "token", "expires": "expires_at"}, "userinfo_endpoint": "https://login.acme.test/me", "jwks_uri": "https://login.acme.test/keys", "id_token_signing_alg_values_supported": ["ES256"],
 		"authorization_response_iss_parameter_supported": true,
 		"client_id": "abc", "token_endpoint_auth_method": "client_secret_post",
 		"scopes": ["openid", "offline_access"], /* both */
@@ -55,6 +55,7 @@ func TestLoadKeepsEveryField(t *testing.T) {
 		AuthorizationEndpoint: "https://login.acme.test/authorize?tenant=1",
 		TokenEndpoint:         "https://login.acme.test/token",
 		RevocationEndpoint:    "https://login.acme.test/revoke",
+		Exchange:              &provider.Exchange{Endpoint: "https://api.acme.test/short", Headers: map[string]string{"X-Editor": "e/1"}, Token: "token", Expires: "expires_at"},
 		UserinfoEndpoint:      "https://login.acme.test/me",
 		JWKSURI:               "https://login.acme.test/keys",
 		IDTokenAlgs:           []string{"ES256"},
@@ -130,6 +131,12 @@ func TestLoadNamesTheFault(t *testing.T) {
 		{"low port", `8085`, `80`, 14, "oauth.redirect.ports", "1024"},
 		{"high port", `8085`, `65536`, 14, "oauth.redirect.ports", "1024"},
 		{"policy", `"graceful"`, `"lax"`, 17, "oauth.policy", "strict"},
+		{"exchange over http", `"https://api.acme.test/short"`, `"http://api.acme.test/short"`, 9, "oauth.exchange.endpoint", "loopback"},
+		{"exchange without a token", `"token": "token"`, `"token": ""`, 9, "oauth.exchange.token", "missing"},
+		{"exchange without an end", `, "expires": "expires_at"`, ``, 9, "oauth.exchange.expires", "missing"},
+		{"header of ours", `"X-Editor"`, `"authorization"`, 9, "oauth.exchange.headers", "authorization"},
+		{"header that is none", `"X-Editor"`, `"X Editor"`, 9, "oauth.exchange.headers", "X Editor"},
+		{"header of two lines", `"e/1"`, `"e\r\nX: y"`, 9, "oauth.exchange.headers", "printable"},
 		{"lead", `600`, `-1`, 15, "oauth.lead_seconds", "between"},
 		{"long lead", `600`, `86401`, 15, "oauth.lead_seconds", "between"},
 		{"client authentication", `"client_secret_post"`, `"client_secret_jwt"`, 11, "oauth.token_endpoint_auth_method", "not one of"},
@@ -265,9 +272,11 @@ func TestLoadSkipsOnlyBadFiles(t *testing.T) {
 	got, err := provider.Load(os.DirFS(dir), provider.Builtin())
 	var ids []string
 	for _, p := range got {
-		ids = append(ids, p.ID)
+		if _, builtIn := provider.Builtin().Find(p.ID); !builtIn {
+			ids = append(ids, p.ID)
+		}
 	}
-	if want := []string{"acme", "anthropic", "beta", "openai", "openai-codex"}; !slices.Equal(ids, want) {
+	if want := []string{"acme", "beta"}; !slices.Equal(ids, want) || len(got) != len(provider.Builtin())+2 {
 		t.Errorf("ids = %v, want %v", ids, want)
 	}
 	for _, want := range []string{"b.json:3: id:", "c.json:1:", "big.json: is larger", "folder.json: is not a regular file"} {

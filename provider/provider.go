@@ -103,8 +103,9 @@ type OAuth struct {
 	DeviceAuthorizationEndpoint string          `json:"device_authorization_endpoint,omitempty"`
 	DeviceExchange              *DeviceExchange `json:"device_exchange,omitempty"`
 
-	TokenEndpoint      string `json:"token_endpoint"`
-	RevocationEndpoint string `json:"revocation_endpoint,omitempty"`
+	TokenEndpoint      string    `json:"token_endpoint"`
+	RevocationEndpoint string    `json:"revocation_endpoint,omitempty"`
+	Exchange           *Exchange `json:"exchange,omitempty"`
 	// UserinfoEndpoint is asked, after a sign-in, for what of [Identity] the token
 	// does not hold.
 	UserinfoEndpoint string `json:"userinfo_endpoint,omitempty"`
@@ -188,6 +189,25 @@ type Redirect struct {
 	Path string `json:"path"`
 	// Ports are tried in this order; none means any free port.
 	Ports []int `json:"ports,omitempty"`
+}
+
+// RenewalEndpoint is where what renews a login is sent.
+func (o OAuth) RenewalEndpoint() string {
+	if o.Exchange != nil {
+		return o.Exchange.Endpoint
+	}
+	return o.TokenEndpoint
+}
+
+// Exchange is set where the token of a sign-in is of use only to get others with
+// it, which live for minutes: the first is then kept as what renews, and is not
+// spent by that. Token and Expires name members of the answer to a GET; the second
+// is in Unix seconds.
+type Exchange struct {
+	Endpoint string            `json:"endpoint"`
+	Headers  map[string]string `json:"headers,omitempty"`
+	Token    string            `json:"token"`
+	Expires  string            `json:"expires"`
 }
 
 // DeviceExchange is the device login of auth.openai.com, which is older than RFC

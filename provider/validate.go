@@ -31,6 +31,7 @@ var (
 	clientPattern = regexp.MustCompile(`^[\x20-\x7e]+$`)
 	headerPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
 	envPattern    = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
+	headerPattern = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 	// scopePattern is scope-token of RFC 6749 §3.3.
 	scopePattern = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
 )
@@ -42,6 +43,9 @@ var reserved = []string{
 	"redirect_uri", "request", "request_uri", "response_mode", "response_type",
 	"scope", "state",
 }
+
+// reservedHeaders are those of an exchange that belong to the protocol.
+var reservedHeaders = []string{"authorization", "connection", "content-length", "cookie", "host", "proxy-authorization", "transfer-encoding"}
 
 // CheckID reports whether id can be that of a provider, as a [*FieldError].
 func CheckID(id string) error {
@@ -226,7 +230,34 @@ func (o OAuth) checkEndpoints() error {
 	if err := o.checkDeviceExchange(); err != nil {
 		return err
 	}
+	if err := o.checkExchange(); err != nil {
+		return err
+	}
 	return o.checkAuthorizationQuery()
+}
+
+func (o OAuth) checkExchange() error {
+	x := o.Exchange
+	if x == nil {
+		return nil
+	}
+	if problem := o.endpointProblem(x.Endpoint); problem != "" {
+		return invalid("exchange.endpoint", "%s", problem)
+	}
+	for _, e := range []struct{ field, value string }{{"token", x.Token}, {"expires", x.Expires}} {
+		if e.value == "" {
+			return invalid("exchange."+e.field, "is missing")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(x.Headers)) {
+		if !headerPattern.MatchString(name) || slices.Contains(reservedHeaders, strings.ToLower(name)) {
+			return invalid("exchange.headers", "must not set %q", name)
+		}
+		if value := x.Headers[name]; len(value) > 200 || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return invalid("exchange.headers", "%q is not short printable ASCII", name)
+		}
+	}
+	return nil
 }
 
 func (o OAuth) checkDeviceExchange() error {

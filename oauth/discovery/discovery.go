@@ -36,6 +36,7 @@ type Metadata struct {
 	AuthorizationEndpoint       string   `json:"authorization_endpoint"`
 	TokenEndpoint               string   `json:"token_endpoint"`
 	RevocationEndpoint          string   `json:"revocation_endpoint"`
+	DeviceAuthorizationEndpoint string   `json:"device_authorization_endpoint"`
 	UserinfoEndpoint            string   `json:"userinfo_endpoint"`
 	JWKSURI                     string   `json:"jwks_uri"`
 	Scopes                      []string `json:"scopes_supported"`
@@ -166,15 +167,16 @@ func (m Metadata) Takes(a provider.ClientAuth) bool {
 // caller wants otherwise it changes, and validates again.
 func (m Metadata) Provider(id, name, client string, allowHTTP bool) (provider.Provider, error) {
 	o := &provider.OAuth{
-		Issuer:                m.Issuer,
-		AuthorizationEndpoint: m.AuthorizationEndpoint,
-		TokenEndpoint:         m.TokenEndpoint,
-		RevocationEndpoint:    m.RevocationEndpoint,
-		IssParameter:          m.IssParameter,
-		ClientID:              client,
-		Scopes:                m.scopes(),
-		Redirect:              provider.Redirect{Path: "/callback"},
-		AllowHTTP:             allowHTTP,
+		Issuer:                      m.Issuer,
+		AuthorizationEndpoint:       m.AuthorizationEndpoint,
+		DeviceAuthorizationEndpoint: m.DeviceAuthorizationEndpoint,
+		TokenEndpoint:               m.TokenEndpoint,
+		RevocationEndpoint:          m.RevocationEndpoint,
+		IssParameter:                m.IssParameter,
+		ClientID:                    client,
+		Scopes:                      m.scopes(),
+		Redirect:                    provider.Redirect{Path: "/callback"},
+		AllowHTTP:                   allowHTTP,
 	}
 	if slices.Contains(o.Scopes, "openid") {
 		o.UserinfoEndpoint, o.JWKSURI, o.IDTokenAlgs = m.UserinfoEndpoint, m.JWKSURI, m.algorithms()

@@ -61,9 +61,11 @@ func good(issuer string) map[string]any {
 		"authorization_endpoint": issuer + "/auth",
 		"token_endpoint":         issuer + "/token",
 		"revocation_endpoint":    issuer + "/revoke",
-		"userinfo_endpoint":      issuer + "/me",
-		"jwks_uri":               issuer + "/jwks",
-		"scopes_supported":       []string{"openid", "email", "offline_access", "admin"},
+
+		"device_authorization_endpoint": issuer + "/device",
+		"userinfo_endpoint":             issuer + "/me",
+		"jwks_uri":                      issuer + "/jwks",
+		"scopes_supported":              []string{"openid", "email", "offline_access", "admin"},
 
 		"response_types_supported":                       []string{"code", "id_token"},
 		"code_challenge_methods_supported":               []string{"plain", "S256"},
@@ -182,7 +184,7 @@ func TestFindIsBounded(t *testing.T) {
 // TestEndpointsAreChecked: what a server says of itself goes through the same
 // gate as what a person writes.
 func TestEndpointsAreChecked(t *testing.T) {
-	for _, name := range []string{"authorization_endpoint", "token_endpoint", "revocation_endpoint", "userinfo_endpoint", "jwks_uri"} {
+	for _, name := range []string{"authorization_endpoint", "token_endpoint", "revocation_endpoint", "device_authorization_endpoint", "userinfo_endpoint", "jwks_uri"} {
 		for _, bad := range []string{"http://as.test/x", "https://a:b@as.test/x", "https://as.test/x#f", "javascript:x", "file:///x"} {
 			m := good("https://as.test")
 			m[name] = bad
@@ -233,13 +235,13 @@ func FuzzDiscovery(f *testing.F) {
 		if o.Issuer != issuer {
 			t.Fatalf("accepted the issuer %q", o.Issuer)
 		}
-		for _, e := range []string{o.AuthorizationEndpoint, o.TokenEndpoint, o.RevocationEndpoint, o.UserinfoEndpoint, o.JWKSURI} {
+		for _, e := range []string{o.AuthorizationEndpoint, o.TokenEndpoint, o.RevocationEndpoint, o.DeviceAuthorizationEndpoint, o.UserinfoEndpoint, o.JWKSURI} {
 			u, err := url.Parse(e)
 			if e != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "") {
 				t.Fatalf("accepted the endpoint %q", e)
 			}
 		}
-		if o.AuthorizationEndpoint == "" || o.TokenEndpoint == "" {
+		if o.AuthorizationEndpoint+o.DeviceAuthorizationEndpoint == "" || o.TokenEndpoint == "" {
 			t.Fatal("accepted without an endpoint")
 		}
 	})
