@@ -31,7 +31,6 @@ var (
 	clientPattern = regexp.MustCompile(`^[\x20-\x7e]+$`)
 	headerPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
 	envPattern    = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
-	headerPattern = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 	// scopePattern is scope-token of RFC 6749 §3.3.
 	scopePattern = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
 )
