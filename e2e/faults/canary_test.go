@@ -4,6 +4,7 @@ package faults
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -58,7 +59,7 @@ type aviary struct {
 	*stage
 	out    string // a folder that is not searched: where the person wants tokens
 	pasted []string
-	shown  map[string]bool // the formats that carried something
+	shown  map[string]bool // what carried something, by probe.kind
 }
 
 // never are the canaries that may be nowhere: refresh tokens, codes, verifiers.
@@ -81,8 +82,9 @@ func (v *aviary) canaries() (never, access canaries) {
 // probe is one call of keytray.
 type probe struct {
 	args []string
-	// shows says that an access token may be on stdout.
-	shows bool
+	// shows says that an access token may be on stdout, lends that it may be in the
+	// environment of a program that is started.
+	shows, lends bool
 	// stdin is what is typed, limit how long it may run; a minute if it is 0.
 	stdin string
 	limit time.Duration
@@ -105,6 +107,7 @@ func newAviary(t *testing.T, life time.Duration) *aviary {
 		{"paste-token", "github-copilot", "gho_canaryK3vT9xW2"},
 		{"paste-token", "acme", "canary-J8mR4pL6sD1f"},
 		{"paste-api-key", "openai", "sk-canary-B5nH2gF7kQ0w"},
+		{"paste-api-key", "aws", "AKIAIOSFODNN7CANARY1:wJalrXUtnFEMI/K7MDENG+bPxRfiCYCANARYKEY2"},
 	} {
 		v.pasted = append(v.pasted, c[2])
 		args := []string{"models", "auth", c[0], "--provider", c[1]}
@@ -118,7 +121,7 @@ func newAviary(t *testing.T, life time.Duration) *aviary {
 
 // profiles are the logins, one of each kind.
 func (v *aviary) profiles() []string {
-	return []string{profileID, "anthropic:default", "github-copilot:manual", "acme:manual", "openai:manual"}
+	return []string{profileID, "anthropic:default", "github-copilot:manual", "acme:manual", "openai:manual", "aws:manual"}
 }
 
 // ask runs keytray and looks for canaries in what it says.
@@ -159,19 +162,22 @@ func (v *aviary) judge(p probe, got result) {
 			v.t.Errorf("%s: %s on %s, exit %d", p, what, where, got.code)
 		}
 	}
-	if p.shows && got.code == 0 && access.find(got.stdout) == "" && p.format() != "" {
+	if access.find(got.stdout) != "" {
+		v.shown[p.kind()] = true
+	} else if p.shows && got.code == 0 && p.args[0] == "export" {
 		v.t.Errorf("%s: exit 0 and no token on stdout", p)
-	}
-	if p.shows && got.code == 0 {
-		v.shown[p.format()] = true
 	}
 }
 
-func (p probe) format() string {
+// kind is the format or the helper that is asked for, or the command.
+func (p probe) kind() string {
 	if i := slices.Index(p.args, "--format"); i >= 0 {
 		return p.args[i+1]
 	}
-	return ""
+	if p.args[0] == "helper" {
+		return strings.Join(p.args[:2], " ")
+	}
+	return p.args[0]
 }
 
 // searchFiles looks for canaries in all that lies on the stage, and for those
@@ -256,12 +262,17 @@ func (v *aviary) others() []probe {
 			{args: []string{"--format", "pi", "--out", filepath.Join(v.out, "pi"), "anthropic:default"}},
 		},
 		"sync now": {{}}, "sync remove": {{args: []string{synced}}},
+		"run": v.lendings(), "helper git": v.toGit(), "helper docker": v.toDocker(),
 		"openclaw resolve": {{stdin: `{"protocolVersion":1,"provider":"p","ids":["p/0123456789abcdef"]}`}, {stdin: "{"}},
 	}
 	var all []probe
 	for _, name := range v.commands() {
 		rows, known := table[name]
-		if !known {
+		switch {
+		case known:
+		case strings.HasPrefix(name, "helper "):
+			rows, known = v.helped(), true
+		default:
 			rows = []probe{{}, {args: []string{profileID}}, {args: []string{"--provider", "demo"}}, {args: []string{"--no-such-flag"}}}
 		}
 		for _, p := range rows {
@@ -273,6 +284,65 @@ func (v *aviary) others() []probe {
 		}
 	}
 	return all
+}
+
+// helped are calls of any helper that is asked by its start.
+func (v *aviary) helped() []probe {
+	all := []probe{{}, {args: []string{"nobody:there"}}, {args: []string{"--no-such-flag"}}}
+	for _, profile := range v.profiles() {
+		all = append(all, probe{args: []string{profile}, shows: true}, probe{args: []string{profile, "--setup"}})
+	}
+	return all
+}
+
+func (v *aviary) toGit() []probe {
+	const host, get = "git.acme.test", "protocol=https\nhost=git.acme.test\n\n"
+	all := []probe{{stdin: get}, {args: []string{profileID, "--setup"}}, {args: []string{profileID, "get", "--host", "elsewhere.test"}, stdin: get}}
+	for _, profile := range v.profiles() {
+		at := func(verb, stdin string, shows bool) probe {
+			return probe{args: []string{profile, verb, "--host", host}, stdin: stdin, shows: shows}
+		}
+		all = append(all, at("get", get, true), at("get", "capability[]=authtype\n"+get, true), at("get", "host", false),
+			at("store", strings.TrimSuffix(get, "\n")+"username=a\npassword=b\n\n", false), at("erase", get, false))
+	}
+	return all
+}
+
+func (v *aviary) toDocker() []probe {
+	all := []probe{{args: []string{"list"}}, {args: []string{profileID, "--setup"}}}
+	for _, profile := range v.profiles() {
+		at := func(verb, stdin string, shows bool) probe {
+			return probe{args: []string{profile, verb, "--host", "registry.acme.test"}, stdin: stdin, shows: shows}
+		}
+		all = append(all, at("get", "https://registry.acme.test/v2/", true), at("get", "elsewhere.test", false), at("store", "{}", false), at("erase", "registry.acme.test", false))
+	}
+	return all
+}
+
+// lendings run programs that look at what they got: a shell in the place of a
+// program that keytray does not know, of Codex and of Claude Code.
+func (v *aviary) lendings() []probe {
+	var all []probe
+	for _, profile := range v.profiles() {
+		for _, c := range []struct {
+			program, script string
+			lends           bool
+		}{
+			{"", "env", true},
+			{"codex", `cat "$CODEX_HOME/auth.json"; env`, false},
+			{"claude", `cat "/dev/fd/${CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR:-$CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR}"; env`, false},
+			{"gemini", "env", true},
+			{"copilot", "env", true},
+			{"opencode", "env", true},
+		} {
+			args := []string{"--allow-cross-vendor", profile, "--", "sh", "-c", c.script}
+			if c.program != "" {
+				args = append([]string{"--for", c.program}, args...)
+			}
+			all = append(all, probe{args: args, shows: true, lends: c.lends})
+		}
+	}
+	return append(all, probe{args: []string{profileID, "--", "no-such-program"}}, probe{args: []string{"nobody:there", "--", "sh", "-c", "env"}})
 }
 
 // commands are those that the command itself knows, as a shell would complete
@@ -324,8 +394,18 @@ func TestCanaries(t *testing.T) {
 			t.Errorf("no login was handed out as %s", s.Name)
 		}
 	}
+	wanted := map[string]bool{"token": true, "run": true}
 	for _, p := range v.others() {
 		v.ask(p)
+		if p.shows {
+			wanted[p.kind()] = true
+		}
+	}
+	delete(wanted, "helper openclaw") // which asks for more than its start
+	for kind := range wanted {
+		if !v.shown[kind] {
+			t.Errorf("keytray %s showed no token", kind)
+		}
 	}
 }
 
@@ -336,25 +416,26 @@ func TestCanariesInProcesses(t *testing.T) {
 	need(t, "strace")
 	v := newAviary(t, time.Hour)
 	trace := filepath.Join(v.out, "trace")
-	under := []string{"strace", "-f", "--seccomp-bpf", "-qq", "-v", "-s", "1000000", "-A", "-o", trace, "-e", "trace=execve,execveat"}
+	under := []string{"strace", "-f", "--seccomp-bpf", "-qq", "-v", "-s", "1000000", "-o", trace, "-e", "trace=execve,execveat"}
+	never, access := v.canaries()
 	for _, p := range v.others() {
 		v.askUnder(under, p)
-	}
-	b, err := os.ReadFile(trace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	never, access := v.canaries()
-	for line := range strings.Lines(string(b)) {
-		for _, c := range []canaries{never, access} {
-			if what := c.find(line); what != "" {
-				call, _, _ := strings.Cut(line, ",")
-				t.Errorf("%s: %s among arguments or environment", call, what)
+		b, err := os.ReadFile(trace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), "execve(") {
+			t.Errorf("%s: no program in the trace", p)
+		}
+		for line := range strings.Lines(string(b)) {
+			argv, env, _ := strings.Cut(line, "], [")
+			if p.lends {
+				env = ""
+			}
+			if what := cmp.Or(never.find(line), access.find(argv), access.find(env)); what != "" {
+				t.Errorf("%s: %s among arguments or environment", p, what)
 			}
 		}
-	}
-	if n := bytes.Count(b, []byte("execve(")); n < len(v.others()) {
-		t.Errorf("%d programs in the trace", n)
 	}
 }
 
