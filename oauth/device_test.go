@@ -238,10 +238,14 @@ func TestDeviceExchange(t *testing.T) {
 			}
 		})
 	}
-	for _, answer := range []says{{200, `{}`}, {200, `{"authorization_code":"a"}`}, {200, `[`}, {400, `{"error":"expired_token"}`}} {
+	for _, answer := range []says{
+		{200, `{}`}, {200, `{"authorization_code":"a"}`}, {200, `{"code_verifier":"v"}`}, {200, `[`}, {400, `{"error":"expired_token"}`},
+		{400, `{"error":{"code":"x","message":"da_SECRET"}}`}, {400, `{"error":"x","error_description":"no code ABCD-12345"}`},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{answers: []says{{200, chatStart}, answer}}
-			if _, err := device(t, chatProvider(), s); err == nil || len(s.asked) != 2 {
+			_, err := device(t, chatProvider(), s)
+			if err == nil || len(s.asked) != 2 || strings.Contains(err.Error(), "SECRET") || strings.Contains(err.Error(), "ABCD") {
 				t.Errorf("%v: %v after %d requests", answer, err, len(s.asked))
 			}
 		})
