@@ -108,20 +108,17 @@ func (a *app) signIn(ctx context.Context, k *keeper.Keeper, s signIn) (sink.Prof
 	if s.device && s.browser || s.device && s.paste || s.browser && s.paste {
 		return sink.Profile{}, setup.Usage(errors.New("--device, --browser and --paste exclude each other"), "keytray login --help")
 	}
+	lines, restore := a.pasted()
+	defer restore()
 	r := keeper.LoginRequest{
-		Agent: a.agent, Provider: s.provider, ProfileID: s.profileID,
+		Agent: a.agent, Provider: s.provider, ProfileID: s.profileID, Pasted: lines,
 		Refused: func(err error) {
 			fmt.Fprintf(a.sys.stderr, "\nkeytray: %s; still waiting\n", err)
 		},
 		NewClientKey: s.secretFile != "",
 	}
 	a.ways(&r, k.Providers, s)
-	if r.Show != nil {
-		var restore func()
-		r.Pasted, restore = a.pasted()
-		defer restore()
-	}
-	r.ClientKey = func(ctx context.Context) (secret.Text, error) { return a.clientKey(ctx, s, r.Pasted) }
+	r.ClientKey = func(ctx context.Context) (secret.Text, error) { return a.clientKey(ctx, s, lines) }
 	if err := a.unlocking(ctx, func() error { return k.Store.Ready(ctx) }); err != nil {
 		return sink.Profile{}, err
 	}
