@@ -96,10 +96,12 @@ tidy-check:
 	$(call say,check: go mod tidy)
 	@$(GO) mod tidy -diff
 	@cd tools && $(GO) mod tidy -diff
+	@cd e2e/servers && $(GO) mod tidy -diff
 
 vet:
 	$(call say,check: go vet)
 	@$(GO) vet ./...
+	@$(GO) vet -C e2e/servers ./...
 
 # Also for the systems that this is not, the packages that have other files there:
 # those are seen by nobody else, and cross does the rest. The tray draws with cgo on
@@ -109,6 +111,7 @@ lint:
 	files() { CGO_ENABLED=0 GOOS=$$1 $(GO) list -f '{{.Dir}} {{.GoFiles}} {{.TestGoFiles}} {{.XTestGoFiles}}' ./...; }; \
 	echo "check: golangci-lint for linux"; \
 	GOOS=linux "$$lint" run; \
+	(cd e2e/servers && "$$lint" run -c ../../.golangci.yml); \
 	for os in windows darwin; do \
 		echo "check: golangci-lint for $$os"; \
 		others=$$({ files linux; files $$os; } | sort | uniq -u | cut -d' ' -f1 | uniq); \

@@ -64,13 +64,27 @@ func (c canaries) find(b []byte) string {
 func (l ledger) secrets() canaries {
 	c := canaries{}
 	c.add("a refresh token", l.Refresh...)
-	c.add("an access token", l.Access...)
-	c.add("a code", l.Codes...)
+	c.add("an access token", headless(l.Access)...)
+	c.add("a code", headless(l.Codes)...)
+	c.add("a device code", headless(l.Devices)...)
 	c.add("a verifier", l.Verifiers...)
 	for _, id := range l.IDTokens {
 		c.add("an ID token", id[strings.LastIndexByte(id, '.')+1:])
 	}
 	return c
+}
+
+// headless are tokens without the header of an encrypted one (zitadel), which
+// tokens have in common.
+func headless(tokens []string) []string {
+	var bodies []string
+	for _, t := range tokens {
+		if head, body, ok := strings.Cut(t, "."); ok && strings.HasPrefix(head, "eyJ") {
+			t = body
+		}
+		bodies = append(bodies, t)
+	}
+	return bodies
 }
 
 // inFiles searches every file below dir, and every name.

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html"
 	"io"
@@ -20,9 +21,11 @@ import (
 )
 
 var (
-	formTag  = regexp.MustCompile(`<form[^>]* action="([^"]+)"`)
+	formTag  = regexp.MustCompile(`<form(?:[^>]* action="([^"]+)")?`)
 	inputTag = regexp.MustCompile(`<input[^>]*>`)
 	property = regexp.MustCompile(`(name|value)="([^"]*)"`)
+
+	confirmation = regexp.MustCompile(`location\.href='([^'?]+)\?(action=allowed)'`)
 )
 
 // enter is somebody at a browser elsewhere, who enters a code on the server's
@@ -42,15 +45,19 @@ func (s *server) enter(login, page, code string) {
 		at := res.Request.URL
 		text, err2 := io.ReadAll(res.Body)
 		res.Body.Close()
-		if err2 == nil && bytes.Contains(text, []byte("Sign-in Success")) {
+		if err2 == nil && (bytes.Contains(text, []byte("Sign-in Success")) || bytes.Contains(text, []byte("return to the device"))) {
 			return
+		}
+		if yes := confirmation.FindSubmatch(text); yes != nil { // zitadel has a button instead of a form
+			res, err = c.Get(at.ResolveReference(&url.URL{Path: string(yes[1]), RawQuery: string(yes[2])}).String())
+			continue
 		}
 		action := formTag.FindSubmatch(text)
 		if err2 != nil || action == nil {
 			s.t.Fatalf("entering the code: no form on the page (%s): %s", res.Status, text)
 		}
 		form := fields(string(text))
-		for name, value := range map[string]string{"user_code": code, "login": login, "password": "any"} {
+		for name, value := range map[string]string{"user_code": code, "login": login, "username": login, "password": cmp.Or(s.password, "any")} {
 			if form.Has(name) {
 				form.Set(name, value)
 			}

@@ -135,7 +135,7 @@ func TestABusyPortIsNamed(t *testing.T) {
 	eventually(t, "the end of the dialog", func() bool { return len(d.windows("--class", "zenity")) == 0 })
 	eventually(t, "the refusal in the log", func() bool { return strings.Contains(r.own("tray.log"), "no good") })
 	tr.choose("Sign in", "Rig", "Paste redirect URL")
-	d.dialog("paste-again", []string{"type", "--delay", "1", r.srv.person("alice", page)}, []string{"key", "Return"})
+	d.dialog("paste-again", []string{"type", "--delay", "1", r.srv.signIn("alice", page)}, []string{"key", "Return"})
 	tr.awaitItem("✓ Rig", "✓ alice@example.org – works")
 	tr.quit(syscall.SIGTERM)
 	if !slices.Contains(r.srv.ledger().Access, strings.TrimSpace(r.must("token", "rig").stdout)) {

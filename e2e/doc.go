@@ -7,6 +7,8 @@
 // loopback port. A test that asks for them gets xfce4-panel with its tray, dunst
 // or xfce4-notifyd, and gcr's password dialog, with a pointer and keys to use
 // them. keytray runs in it as the built binary, through its command line only.
+// Folder servers has two more authorization servers, of zitadel/oidc and
+// ory/fosite, which the tests build with the module's own go.mod.
 // Nothing of the rig touches the HOME or the keyring of whoever runs the tests,
 // and nothing outlives them, even if they are killed.
 //

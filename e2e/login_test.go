@@ -53,13 +53,13 @@ func (r *rig) loginBy(person string, finish func(redirect string, stdin io.Write
 	defer out.Close()
 	p := r.start(in, append([]string{"login", "rig", "--no-browser"}, args...)...)
 	in.Close()
-	authorize := regexp.MustCompile(regexp.QuoteMeta(r.srv.issuer) + `/auth\?\S+`)
+	authorize := regexp.MustCompile(regexp.QuoteMeta(r.srv.issuer+r.srv.auth) + `\?\S+`)
 	var url string
 	eventually(r.t, "the URL of the login", func() bool {
 		url = authorize.FindString(p.stderr())
 		return url != ""
 	})
-	finish(r.srv.person(person, url), out)
+	finish(r.srv.signIn(person, url), out)
 	got := p.wait()
 	if got.code != 0 {
 		r.t.Fatalf("keytray login: exit %d, want 0\n%s", got.code, got.stderr)

@@ -147,8 +147,14 @@ type result struct {
 func newRig(tb testing.TB) *rig {
 	tb.Helper()
 	need(tb, "dbus-daemon", "gnome-keyring-daemon", node)
+	return newRigAt(tb, startServer(tb))
+}
+
+// newRigAt is newRig with another server.
+func newRigAt(tb testing.TB, srv *server) *rig {
+	tb.Helper()
 	dir := shortDir(tb)
-	r := &rig{t: tb, dir: dir, root: filepath.Join(dir, "root"), home: filepath.Join(dir, "home"), srv: startServer(tb), seen: map[string]bool{}}
+	r := &rig{t: tb, dir: dir, root: filepath.Join(dir, "root"), home: filepath.Join(dir, "home"), srv: srv, seen: map[string]bool{}}
 	for _, d := range []string{"home", "tmp", "log", "session", "root/providers"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
 			tb.Fatal(err)

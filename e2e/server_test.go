@@ -5,15 +5,15 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
-	"net/url"
 	"os/exec"
-	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -24,15 +24,43 @@ import (
 // where npm before version 10 does not put it.
 var node = "node_modules/node-linux-" + strings.Replace(runtime.GOARCH, "amd", "x", 1) + "/bin/node"
 
-// server is oidc-provider in a child process; see server.mjs.
+// server is an authorization server in a child process: oidc-provider, see
+// server.mjs, or one of those in folder servers.
 type server struct {
 	t      testing.TB
 	issuer string
+	kind
 }
+
+// kind is what one server has other than the others.
+type kind struct {
+	name                          string
+	auth, token, revocation, info string // paths
+	device                        string // path, empty where it has none
+	person, password              string // who can sign in; empty for everybody
+	iss                           bool   // it says who it is in its responses
+	params                        string // what a request must have besides
+	strict                        bool   // the second use of a refresh token ends the login
+}
+
+var (
+	oidcProvider = kind{
+		name: "oidc-provider", auth: "/auth", token: "/token", revocation: "/token/revocation", info: "/me", device: "/device/auth",
+		iss: true, params: `"prompt": "consent"`, strict: true,
+	}
+	zitadel = kind{
+		name: "zitadel", auth: "/auth", token: "/oauth/token", revocation: "/revoke", info: "/userinfo", device: "/device_authorization",
+		person: "test-user2", password: "verysecure",
+	}
+	fosite = kind{
+		name: "fosite", auth: "/oauth2/auth", token: "/oauth2/token", revocation: "/oauth2/revoke", info: "/userinfo", strict: true,
+	}
+)
 
 // ledger is all that the server has seen and issued, in order.
 type ledger struct {
 	Codes, Verifiers, Access, Refresh, IDTokens, Errors []string
+	Devices, Revocations                                []string // of the servers in Go
 	Exchanges                                           int
 	Refreshes                                           []refreshed
 }
@@ -45,7 +73,11 @@ type refreshed struct {
 
 func startServer(tb testing.TB) *server {
 	tb.Helper()
-	cmd := exec.Command(node, "server.mjs")
+	return serve(tb, oidcProvider, exec.Command(node, "server.mjs"))
+}
+
+func serve(tb testing.TB, k kind, cmd *exec.Cmd) *server {
+	tb.Helper()
 	var complaints bytes.Buffer // it warns of what is only for development; shown when it does not start
 	cmd.Stderr = &complaints
 	in, err := cmd.StdinPipe()
@@ -72,31 +104,34 @@ func startServer(tb testing.TB) *server {
 	if err := json.Unmarshal([]byte(line), &ready); err != nil {
 		tb.Fatal(err)
 	}
-	return &server{t: tb, issuer: ready.Issuer}
+	return &server{t: tb, issuer: ready.Issuer, kind: k}
 }
 
 // providerFile is what a user would write to sign in at this server.
 func (s *server) providerFile() string {
+	device := ""
+	if s.device != "" {
+		device = fmt.Sprintf("\n    \"device_authorization_endpoint\": %q,", s.issuer+s.device)
+	}
 	return fmt.Sprintf(`{
   // a server on this machine
   "id": "rig",
   "name": "Rig",
   "oauth": {
     "issuer": %[1]q,
-    "authorization_endpoint": "%[1]s/auth",
-    "device_authorization_endpoint": "%[1]s/device/auth",
-    "token_endpoint": "%[1]s/token",
-    "revocation_endpoint": "%[1]s/token/revocation",
-    "authorization_response_iss_parameter_supported": true,
+    "authorization_endpoint": "%[1]s%[2]s",%[7]s
+    "token_endpoint": "%[1]s%[3]s",
+    "revocation_endpoint": "%[1]s%[4]s",
+    "authorization_response_iss_parameter_supported": %[5]t,
     "client_id": "rig",
     "scopes": ["openid", "offline_access", "email"],
-    "authorization_params": {"prompt": "consent"},
+    "authorization_params": {%[6]s},
     "redirect": {"path": "/cb"},
     "identity": {"account": ["sub"], "email": ["email"]},
     "allow_http_loopback": true
   }
 }
-`, s.issuer)
+`, s.issuer, s.auth, s.kind.token, s.revocation, s.iss, s.params, device)
 }
 
 func (s *server) ledger() ledger {
@@ -145,15 +180,10 @@ func (s *server) control(method, what string, into any) {
 	}
 }
 
-var (
-	formAction = regexp.MustCompile(`<form[^>]* action="([^"]+)"`)
-	formPrompt = regexp.MustCompile(`name="prompt" value="([^"]+)"`)
-)
-
-// person is somebody at a browser without windows: an HTTP client that signs in
+// signIn is somebody at a browser without windows: an HTTP client that signs in
 // as that login and consents. It returns the redirect to the application
 // without following it.
-func (s *server) person(login, authorize string) string {
+func (s *server) signIn(login, authorize string) string {
 	s.t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -177,13 +207,21 @@ func (s *server) person(login, authorize string) string {
 		if redirect != "" {
 			return redirect
 		}
-		action, prompt := formAction.FindSubmatch(page), formPrompt.FindSubmatch(page)
-		if err2 != nil || action == nil || prompt == nil {
+		action := formTag.FindSubmatch(page)
+		if err2 != nil || action == nil {
 			s.t.Fatalf("signing in: no form on the page (%s): %s", res.Status, page)
 		}
-		res, err = c.PostForm(string(action[1]), url.Values{
-			"prompt": {string(prompt[1])}, "login": {login}, "password": {"any"},
-		})
+		to, err3 := res.Request.URL.Parse(html.UnescapeString(string(action[1])))
+		if err3 != nil {
+			s.t.Fatal(err3)
+		}
+		form := fields(string(page))
+		for name, value := range map[string]string{"login": login, "username": login, "password": cmp.Or(s.password, "any")} {
+			if form.Has(name) {
+				form.Set(name, value)
+			}
+		}
+		res, err = c.PostForm(to.String(), form)
 	}
 	s.t.Fatal("signing in: the pages do not end")
 	return ""
