@@ -76,8 +76,11 @@ func anthropic() Provider {
 			Command: "claude setup-token", Prefix: "sk-ant-oat01-", MinLength: 80, Days: 365,
 			Env: "CLAUDE_CODE_OAUTH_TOKEN",
 		},
-		Token:  &Static{Env: "ANTHROPIC_AUTH_TOKEN"},
-		APIKey: &Static{Page: "https://platform.claude.com/settings/keys", Header: "x-api-key", Env: "ANTHROPIC_API_KEY"},
+		Token: &Static{Env: "ANTHROPIC_AUTH_TOKEN"},
+		APIKey: &Static{
+			Page: "https://platform.claude.com/settings/keys", Header: "x-api-key", Env: "ANTHROPIC_API_KEY",
+			Probe: &Probe{Endpoint: "https://api.anthropic.com/v1/models", Headers: map[string]string{"anthropic-version": "2023-06-01"}},
+		},
 	}
 }
 
@@ -88,7 +91,7 @@ func openAI() Provider {
 		Name:   "OpenAI",
 		Vendor: "openai",
 		Page:   "https://platform.openai.com/docs/api-reference/authentication",
-		APIKey: &Static{Page: "https://platform.openai.com/api-keys", Env: "OPENAI_API_KEY"},
+		APIKey: &Static{Page: "https://platform.openai.com/api-keys", Env: "OPENAI_API_KEY", Probe: &Probe{Endpoint: "https://api.openai.com/v1/models"}},
 		API:    &API{URL: "https://api.openai.com/v1"},
 	}
 }

@@ -157,7 +157,8 @@ type schema map[string]schema
 
 // members is what a provider file may hold; a test compares it with the types.
 func members() schema {
-	static := schema{"command": nil, "page": nil, "prefix": nil, "min_length": nil, "days": nil, "header": nil, "env": nil}
+	probe := schema{"endpoint": nil, "headers": nil}
+	static := schema{"command": nil, "page": nil, "prefix": nil, "min_length": nil, "days": nil, "header": nil, "env": nil, "probe": probe}
 	return schema{
 		"id": nil, "name": nil, "page": nil, "vendor": nil,
 		"oauth": {
@@ -169,7 +170,7 @@ func members() schema {
 			"authorization_response_iss_parameter_supported": nil,
 			"client_id": nil, "token_endpoint_auth_method": nil, "scopes": nil, "authorization_params": nil,
 			"redirect":  {"host": nil, "path": nil, "ports": nil},
-			"code_json": nil, "refresh_json": nil, "revocation_json": nil, "env": nil,
+			"code_json": nil, "refresh_json": nil, "revocation_json": nil, "env": nil, "probe": probe,
 			"identity": {"token": nil, "account": nil, "email": nil, "plan": nil, "required": nil},
 			"policy":   nil, "lead_seconds": nil, "allow_http_loopback": nil,
 		},

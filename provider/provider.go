@@ -89,6 +89,8 @@ type Static struct {
 	Header string `json:"header,omitempty"`
 	// Env is the environment variable in which programs look for one.
 	Env string `json:"env,omitempty"`
+	// Probe shows whether one works.
+	Probe *Probe `json:"probe,omitempty"`
 }
 
 // OAuth describes an authorization server and our registration with it. Names
@@ -130,6 +132,8 @@ type OAuth struct {
 	Redirect            Redirect          `json:"redirect,omitzero"`
 	// Env is the environment variable in which programs look for an access token.
 	Env string `json:"env,omitempty"`
+	// Probe shows whether an access token works; without one userinfo does.
+	Probe *Probe `json:"probe,omitempty"`
 	// CodeJSON and RefreshJSON send the code and the refresh token as JSON instead
 	// of a form.
 	CodeJSON    bool `json:"code_json,omitempty"`

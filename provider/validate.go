@@ -146,6 +146,9 @@ func (s Static) check() error {
 	if s.Header != "" && !headerPattern.MatchString(s.Header) {
 		return invalid("header", "is not the name of an HTTP header")
 	}
+	if err := s.Probe.check(false, s.Header); err != nil {
+		return err
+	}
 	return checkEnv(s.Env)
 }
 
@@ -167,6 +170,9 @@ func (o OAuth) Validate() error {
 		if err := check(); err != nil {
 			return err
 		}
+	}
+	if err := o.Probe.check(o.AllowHTTP, ""); err != nil {
+		return err
 	}
 	if o.Policy != "" && o.Policy != Strict && o.Policy != Graceful {
 		return invalid("policy", "%q is neither %q nor %q", o.Policy, Strict, Graceful)

@@ -34,6 +34,7 @@ func checks() []check {
 		{"accounts", lookAtAccounts},
 		{"clock", lookAtClock},
 		{"ports", lookAtPorts},
+		{"probe", lookAtProbes},
 		{"residue", lookAtResidue},
 		{"openclaw", lookAtOpenClaw},
 		{"syncs", lookAtSyncs},
@@ -48,6 +49,8 @@ type visit struct {
 	root sink.Root
 	// fix says that what can be mended is to be mended.
 	fix bool
+	// probe says that logins are to be tried at their providers.
+	probe bool
 	// closed is why the keychain cannot be asked; nil if it can.
 	closed error
 }
@@ -104,7 +107,7 @@ func broken(err error) finding {
 const mendable = "keytray doctor --fix"
 
 func (a *app) doctorCommand() *cobra.Command {
-	var fix, asJSON bool
+	var fix, asJSON, probe bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check all that a login depends on, and mend it with --fix",
@@ -119,12 +122,16 @@ from others the right to write our files, and moves logins out of the folder of
 an OpenClaw that has been updated.
 
 The clock is compared with the server of a provider that you are signed in to;
-nothing is said to it of the login.`,
+nothing is said to it of the login. With --probe each login is tried at its
+provider by one cheap request, where one is known.`,
 		Args: usage(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), fix, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.doctor(cmd.Context(), &visit{fix: fix, probe: probe}, asJSON)
+		},
 	}
 	cmd.Flags().BoolVar(&fix, "fix", false, "mend what can be mended")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&probe, "probe", false, "try each login at its provider")
 	return cmd
 }
 
@@ -138,7 +145,7 @@ type doctorReport struct {
 }
 
 // doctor runs all checks, also after one that failed, and prints what they find.
-func (a *app) doctor(ctx context.Context, fix, asJSON bool) error {
+func (a *app) doctor(ctx context.Context, v *visit, asJSON bool) error {
 	root, err := a.root(false)
 	if err != nil {
 		return err
@@ -147,8 +154,8 @@ func (a *app) doctor(ctx context.Context, fix, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	v := &visit{a: a, k: k, root: root, fix: fix}
-	r := doctorReport{SchemaVersion: 1, StateDir: k.Store.Dir(), Fix: fix}
+	v.a, v.k, v.root = a, k, root
+	r := doctorReport{SchemaVersion: 1, StateDir: k.Store.Dir(), Fix: v.fix}
 	for _, c := range checks() {
 		for _, f := range c.look(ctx, v) {
 			f.Check, f.Message, f.Remedy = c.name, plain.Text(f.Message), plain.Text(f.Remedy)

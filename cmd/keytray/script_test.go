@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"fault":      fault,
 			"await":      await,
 			"grant":      grant,
+			"asked":      serverAsked,
 		},
 	})
 }
@@ -219,6 +220,15 @@ func serverRevoked(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if got := server(ts).Stats().Revoked; got != want {
 		ts.Fatalf("the server was told to end %d logins, want %d", got, want)
+	}
+}
+
+// asked N checks how often the server was asked by an access token.
+func serverAsked(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if got := server(ts).Stats().Asked; got != want {
+		ts.Fatalf("the server was asked %d times, want %d", got, want)
 	}
 }
 

@@ -23,7 +23,11 @@ import (
 )
 
 // statusFlags say how the status is shown.
-type statusFlags struct{ asJSON, plain, check bool }
+type statusFlags struct {
+	asJSON, plain, check bool
+	probe                bool
+	probeTimeout         int // milliseconds
+}
 
 func (a *app) statusCommand() *cobra.Command {
 	var f statusFlags
@@ -36,19 +40,31 @@ from files alone: the keychain is not asked, so this works while it is locked.
 is empty, as Keytray has none.
 
 With --check the exit code is 1 if a login has expired or there is none, 2 if one
-expires within a day and cannot be renewed, else 0.`,
+expires within a day and cannot be renewed, else 0.
+
+With --probe each login is tried at its provider by one cheap request, where one is
+known: ok, auth, rate_limit, billing, timeout, format or unknown. That asks the
+keychain, and renews what is due.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), f) },
 	}
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&f.plain, "plain", false, "print profile, state and expiry only, with tabs between them")
 	cmd.Flags().BoolVar(&f.check, "check", false, "tell by the exit code too")
+	cmd.Flags().BoolVar(&f.probe, "probe", false, "try each login at its provider")
+	cmd.Flags().IntVar(&f.probeTimeout, "probe-timeout", int(probeTimeout.Milliseconds()), "how long a provider may take, in `milliseconds`")
 	return cmd
 }
 
 func (a *app) status(ctx context.Context, f statusFlags) error {
 	if f.asJSON && f.plain {
 		return setup.Usage(errors.New("--json and --plain exclude each other"), "keytray status --help")
+	}
+	if f.probeTimeout <= 0 {
+		return setup.Usage(errors.New("--probe-timeout is a number of milliseconds"), "keytray status --help")
+	}
+	if f.plain && f.probe {
+		return setup.Usage(errors.New("--probe says more than --plain shows"), "keytray status --help")
 	}
 	k, profiles, err := a.logins(ctx)
 	if err != nil {
@@ -58,11 +74,21 @@ func (a *app) status(ctx context.Context, f statusFlags) error {
 	if err != nil { // the logins are good, and the doctor tells
 		a.sys.log.Warn("a file that is kept current is left out", "err", setup.OneLine(err))
 	}
+	var probes *probeReport
+	if f.probe {
+		probes, err = a.probe(ctx, k, profiles, time.Duration(f.probeTimeout)*time.Millisecond)
+		if err != nil {
+			return err
+		}
+		if profiles, err = k.Store.InOrder(a.agent); err != nil { // some may have been renewed
+			return err
+		}
+	}
 	now := time.Now()
 	switch {
 	case f.asJSON:
 		r := newStatusReport(k.Store, a.agent, profiles, now)
-		r.Syncs = syncs
+		r.Syncs, r.Auth.Probes = syncs, probes
 		r.Keychain, _ = a.world.KeychainName()
 		err = writeJSON(a.sys.stdout, r)
 	case f.plain:
@@ -74,6 +100,9 @@ func (a *app) status(ctx context.Context, f statusFlags) error {
 			err = writeSyncs(a.sys.stdout, syncs)
 		}
 		err = errors.Join(err, a.writeKeychain(a.sys.stdout))
+		if probes != nil && err == nil {
+			err = probes.print(a.sys.stdout)
+		}
 	}
 	if err != nil || !f.check {
 		return err
@@ -248,6 +277,7 @@ type authReport struct {
 	Providers             []statusProvider  `json:"providers"`
 	UnusableProfiles      []unusableProfile `json:"unusableProfiles"`
 	OAuth                 oauthReport       `json:"oauth"`
+	Probes                *probeReport      `json:"probes,omitempty"`
 }
 
 // unusableProfile is a login that rests after a failure that was reported.

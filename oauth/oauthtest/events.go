@@ -27,6 +27,7 @@ const (
 	Refused    Kind = "refused"
 	Revoked    Kind = "revoked"
 	Struck     Kind = "fault"
+	Asked      Kind = "asked" // by an access token that works
 )
 
 // Event is one thing that happened. It holds no token.
@@ -49,6 +50,7 @@ type Stats struct {
 	Revoked   int `json:"revoked"`
 	Faults    int `json:"faults"`
 	Refused   int `json:"refused"`
+	Asked     int `json:"asked"`
 }
 
 // Events returns what happened so far; also at GET /test/events.
@@ -75,6 +77,8 @@ func (s *Server) Stats() Stats {
 			c.Faults++
 		case Refused, Denied:
 			c.Refused++
+		case Asked:
+			c.Asked++
 		case Approved:
 		}
 	}

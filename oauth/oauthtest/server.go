@@ -171,6 +171,9 @@ func (s *Server) Provider() provider.Provider {
 	if s.opts.Device {
 		o.DeviceAuthorizationEndpoint = s.URL + "/device_authorization"
 	}
+	if s.URL != "" {
+		o.Probe = &provider.Probe{Endpoint: s.URL + "/userinfo"}
+	}
 	if s.opts.Rotation != Rotate {
 		o.Policy = provider.Graceful
 	}

@@ -246,5 +246,6 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusUnauthorized, refusal{Code: "invalid_token"})
 		return
 	}
+	s.log(Event{Kind: Asked, User: t.family.user, Login: t.family.number})
 	answer(w, http.StatusOK, map[string]string{"sub": "user-" + t.family.user, "email": t.family.user + "@example.test"})
 }
