@@ -46,12 +46,18 @@ func (r *rig) loginByPaste(person string, args ...string) string {
 
 func (r *rig) loginBy(person string, finish func(redirect string, stdin io.Writer), args ...string) string {
 	r.t.Helper()
+	return r.loginAt("rig", person, finish, args...)
+}
+
+// loginAt is loginBy at another provider of the same server.
+func (r *rig) loginAt(provider, person string, finish func(redirect string, stdin io.Writer), args ...string) string {
+	r.t.Helper()
 	in, out, err := os.Pipe()
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer out.Close()
-	p := r.start(in, append([]string{"login", "rig", "--no-browser"}, args...)...)
+	p := r.start(in, append([]string{"login", provider, "--no-browser"}, args...)...)
 	in.Close()
 	authorize := regexp.MustCompile(regexp.QuoteMeta(r.srv.issuer+r.srv.auth) + `\?\S+`)
 	var url string

@@ -1,5 +1,6 @@
 // An authorization server for the tests: oidc-provider with one public native
-// client, strict rotation of refresh tokens and PKCE, on a free loopback port.
+// client, three confidential ones that are named for how they prove themselves,
+// strict rotation of refresh tokens and PKCE, on a free loopback port.
 //
 // It prints one line {"issuer":…} when it listens, and ends when its standard
 // input does, so that it never outlives the test that started it. It keeps a
@@ -8,12 +9,14 @@
 //
 // Control, on the same port:
 //   GET  /e2e/ledger                 what it has seen and issued
+//   GET  /e2e/client                 what its confidential clients prove themselves with
 //   POST /e2e/life?access=SECONDS    life of the access tokens issued from now on
 //   POST /e2e/fault?path=/token&count=1&…  what befalls the next requests there:
 //        before=MS  wait before the request is served
 //        after=MS   serve it, then hold the answer back
 //        drop=1     serve it, then close the connection without the answer
 //        status=N   answer N and serve nothing
+import crypto from 'node:crypto';
 import http from 'node:http';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,6 +24,8 @@ import { Provider } from 'oidc-provider';
 
 const ledger = { codes: [], verifiers: [], access: [], refresh: [], idTokens: [], refreshes: [], exchanges: 0, errors: [] };
 const faults = [];
+const clientSecret = 'a secret + more/&='; // every character that an encoding may spoil
+const clientKey = crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
 let accessLife = 3600;
 
 const reply = (res, status, body) => {
@@ -33,6 +38,8 @@ function control(url, req, res) {
   switch (`${req.method} ${url.pathname}`) {
     case 'GET /e2e/ledger':
       return reply(res, 200, ledger);
+    case 'GET /e2e/client':
+      return reply(res, 200, { secret: clientSecret, key: clientKey.privateKey.export({ format: 'pem', type: 'pkcs8' }) });
     case 'POST /e2e/life':
       accessLife = number('access', 3600);
       return reply(res, 200, { accessLife });
@@ -89,7 +96,15 @@ provider = new Provider(issuer, {
     grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
     response_types: ['code'],
     redirect_uris: ['http://127.0.0.1/cb'],
-  }],
+  }, ...['client_secret_basic', 'client_secret_post', 'private_key_jwt'].map((method) => ({
+    client_id: method,
+    application_type: 'native',
+    token_endpoint_auth_method: method,
+    ...(method === 'private_key_jwt' ? { jwks: { keys: [clientKey.publicKey.export({ format: 'jwk' })] } } : { client_secret: clientSecret }),
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    redirect_uris: ['http://127.0.0.1/cb'],
+  }))],
   findAccount: (ctx, sub) => ({ accountId: sub, claims: () => ({ sub, email: `${sub}@example.org` }) }),
   claims: { openid: ['sub'], email: ['email'] },
   conformIdTokenClaims: false, // the e-mail in the ID token too, as most providers do
