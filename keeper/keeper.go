@@ -137,9 +137,10 @@ func (k *Keeper) unkept(p sink.Profile) error {
 	}
 }
 
-// Ripe reports whether Stored would answer ErrStale because of p's age.
-func (k *Keeper) Ripe(p sink.Profile) bool {
-	return p.Left(k.now()) < k.margin(p.Provider, p.Life, 0)
+// RipeIn says in how long Stored will answer ErrStale because of p's age; 0 or less
+// is now.
+func (k *Keeper) RipeIn(p sink.Profile) time.Duration {
+	return p.Left(k.now()) - k.margin(p.Provider, p.Life, 0)
 }
 
 func (k *Keeper) stored(ctx context.Context, p sink.Profile, ttl time.Duration) (Token, error) {

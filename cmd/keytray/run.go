@@ -65,8 +65,7 @@ type lending struct {
 	a       *app
 	k       *keeper.Keeper
 	to      borrower
-	request sink.Request
-	minTTL  time.Duration
+	wants   wanted
 	cross   bool
 	command []string
 	// token is what has been lent last.
@@ -111,16 +110,15 @@ those of keytray if the program was never started.`,
 			if err := l.know(program); err != nil {
 				return err
 			}
-			if err := a.complete(&l.request, args[:at]); err != nil {
+			if err := a.complete(&l.wants.Request, args[:at]); err != nil {
 				return err
 			}
 			return l.run(cmd.Context())
 		},
 	}
 	cmd.Flags().StringVar(&program, "for", "", "which program it is: codex, claude, gemini, copilot, opencode")
-	cmd.Flags().DurationVar(&l.minTTL, "min-ttl", 0, "how long the token must live at the start, as in 10m")
 	cmd.Flags().BoolVar(&l.cross, "allow-cross-vendor", false, "let a plan's token go to another vendor's tool")
-	requestFlags(cmd, &l.request)
+	l.wants.flags(cmd)
 	return cmd
 }
 
@@ -153,10 +151,9 @@ func (l *lending) run(ctx context.Context) error {
 		return err
 	}
 	l.a.world.Sweep(ctx)
-	if err := l.a.unlocking(ctx, func() error { return l.borrow(ctx) }); err != nil {
+	if err := l.borrow(ctx); err != nil {
 		return err
 	}
-	l.a.supply(ctx, l.k)
 	c := loan.Child{Path: path, Args: l.command, Env: l.environ(), Stdin: file(l.a.sys.stdin), Stdout: file(l.a.sys.stdout), Stderr: file(l.a.sys.stderr)}
 	switch {
 	case l.to.name == "codex":
@@ -195,19 +192,18 @@ func file(stream any) *os.File {
 
 // borrow gets the token.
 func (l *lending) borrow(ctx context.Context) error {
-	if err := l.a.takeIn(ctx, l.k); err != nil {
-		return err
+	if l.wants.Name+l.wants.Profile+l.wants.Model == "" {
+		l.wants.Name = l.preferred()
 	}
-	r := l.request
-	if r.Name == "" && r.Model == "" {
-		r.Name = l.preferred()
-	}
-	x, err := l.a.resolve(ctx, l.k, r)
+	t, renewed, err := l.a.fetch(ctx, l.k, l.wants)
 	if err != nil {
 		return err
 	}
-	l.token, err = l.k.Token(ctx, x.Profile, l.minTTL)
-	return err
+	l.token = t
+	if renewed {
+		l.a.supply(ctx, l.k)
+	}
+	return nil
 }
 
 // preferred is the first of the program's providers that has a login.
@@ -268,8 +264,13 @@ func (l *lending) variables() ([]string, error) {
 		text, err := l.text("opencode", "opencode")
 		return []string{"OPENCODE_AUTH_CONTENT=" + strings.TrimSpace(string(text))}, err
 	}
+	if l.to.name == "claude" { // where there is no pipe
+		if err := export.Check("anthropic", l.item()); err != nil {
+			return nil, err
+		}
+	}
 	spec, ok := export.Find(l.to.name)
-	if !ok || l.to.name == "" {
+	if !ok || spec.File != "" {
 		spec, _ = export.Find("env")
 	}
 	return spec.Environ(l.item())
@@ -315,13 +316,21 @@ func (l *lending) newest(ctx context.Context) func() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		t, err := l.k.Token(ctx, p, 0)
+		t, err := l.get(ctx, p)
 		if err != nil {
 			return nil, err
 		}
 		l.token = t
 		return l.text("codex", "openai")
 	}
+}
+
+// get is the newest token of p, renewed if that is due and wanted.
+func (l *lending) get(ctx context.Context, p sink.Profile) (keeper.Token, error) {
+	if l.wants.noRefresh {
+		return l.k.Kept(ctx, p, 0)
+	}
+	return l.k.Token(ctx, p, 0)
 }
 
 // attend runs the program and keeps its token fresh meanwhile. Nothing is said while
@@ -344,10 +353,11 @@ func (l *lending) attend(ctx context.Context, home *loan.Home, c loan.Child) err
 }
 
 const (
-	// tendRest is how often a login is looked at that no file tells of.
+	// tendRest is the longest time between two looks at a login: a laptop's sleep stops
+	// timers, and tokens it does not.
 	tendRest = 30 * time.Second
-	// tendRetry is the pause after a failure.
-	tendRetry = 10 * time.Second
+	// tendRetry is the pause after a failure; renewals have longer ones of their own.
+	tendRetry = 5 * time.Second
 )
 
 // tend writes the home's file anew whenever the login has another token, and
@@ -359,7 +369,7 @@ func (l *lending) tend(ctx context.Context, home *loan.Home) (failure error) {
 		defer folders.Close()
 		changes = folders.Changes()
 	}
-	rest := time.NewTimer(tendRest)
+	rest := time.NewTimer(l.rest(nil))
 	defer rest.Stop()
 	for {
 		select {
@@ -372,11 +382,16 @@ func (l *lending) tend(ctx context.Context, home *loan.Home) (failure error) {
 		if errors.Is(failure, loan.ErrOwn) {
 			return nil // it has signed in by itself
 		}
-		rest.Reset(tendRest)
-		if failure != nil {
-			rest.Reset(tendRetry)
-		}
+		rest.Reset(l.rest(failure))
 	}
+}
+
+// rest is how long nothing need be done of which no file tells.
+func (l *lending) rest(failure error) time.Duration {
+	if failure != nil {
+		return tendRetry
+	}
+	return min(max(l.k.RipeIn(l.token.Profile), time.Second), tendRest)
 }
 
 // freshen writes the newest token, if that is another than was lent.
@@ -386,10 +401,10 @@ func (l *lending) freshen(ctx context.Context, home *loan.Home) error {
 		return err
 	}
 	before := l.token.Profile.Generation
-	if p.Generation == before && !l.k.Ripe(p) {
+	if p.Generation == before && l.k.RipeIn(p) > 0 {
 		return nil
 	}
-	if _, err := l.k.Token(ctx, p, 0); err != nil { // before the lock, as it may take long
+	if _, err := l.get(ctx, p); err != nil { // before the lock, as it may take long
 		return err
 	}
 	err = home.Write(ctx, l.newest(ctx))
