@@ -46,7 +46,7 @@ func (m *mover) entry(from, to string) error {
 		return nil
 	}
 	if fi.Mode()&(fs.ModeSocket|fs.ModeNamedPipe|fs.ModeDevice) != 0 {
-		return nil // of use to the program that ran, and to nobody else
+		return os.Remove(from) // of use to the program that ran, and to nobody else
 	}
 	there, err := os.Lstat(to)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -65,9 +65,12 @@ func (m *mover) entry(from, to string) error {
 		inner := mover{since: m.since, mark: m.mark, skip: func(string) bool { return false }}
 		err := inner.give(from, to)
 		m.aside = append(m.aside, inner.aside...)
-		return err
+		if err != nil {
+			return err
+		}
+		return os.RemoveAll(from) // of folders
 	case fi.Mode()&fs.ModeSymlink != 0:
-		return nil
+		return os.Remove(from)
 	case fi.Mode().IsRegular() && there.Mode()&fs.ModeSymlink != 0:
 		if target, err := filepath.EvalSymlinks(to); err == nil {
 			return m.entry(from, target)
