@@ -90,7 +90,7 @@ func (s Source) Put(ctx context.Context, fresh []byte, last Mark) error {
 // then has nothing in it goes. What is not ours is left: [*OwnedError].
 func (s Source) Drop(ctx context.Context, last Mark) error {
 	if _, err := os.Lstat(s.Path); errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return s.clear(putting)
 	}
 	return s.edit(ctx, last.Members, last, func(top object) object {
 		top = top.without(last.Members...)
@@ -132,6 +132,9 @@ func (s Source) edit(ctx context.Context, names []string, last Mark, change func
 			return err
 		}
 	}
+	if err := s.clear(putting); err != nil { // what a killed writer left
+		return err
+	}
 	top, old, err := s.mine(f, names, last)
 	if err != nil {
 		return err
@@ -143,7 +146,7 @@ func (s Source) edit(ctx context.Context, names []string, last Mark, change func
 	}
 	next := change(top)
 	if old != nil && next != nil && next.sameAs(top) {
-		return s.clear(putting)
+		return nil
 	}
 	if old == nil {
 		old = []byte("\n\n") // so a new file is written over several lines

@@ -70,7 +70,12 @@ func TestPutMakesAFile(t *testing.T) {
 	if _, err := os.Stat(h.src.Path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the file is still there: %v", err)
 	}
+	half := filepath.Join(filepath.Dir(h.src.Path), ".auth.json.keytray-"+client.Short("put")) // of a killed writer
+	must(t, os.WriteFile(half, []byte("token"), 0o600))
 	must(t, h.src.Drop(t.Context(), mark))
+	if _, err := os.Lstat(half); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what a killed writer left is there: %v", err)
+	}
 }
 
 // TestPutWritesNothingTwice, so that the file's time stays.

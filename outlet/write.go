@@ -164,7 +164,20 @@ func (o Outlet) put(ctx context.Context, text []byte, last client.Mark) error {
 	case len(last.Sums) == 0: // never written by us
 		return &client.OwnedError{Program: o.Format, Path: o.Path}
 	}
-	return sink.RealDisk{}.Replace(o.Path, text)
+	disk := sink.RealDisk{}
+	if err := disk.Reserve(o.temp(), len(text)); err != nil {
+		return err
+	}
+	if err := disk.Fill(o.temp(), o.Path, text); err != nil {
+		return errors.Join(err, disk.Remove(o.temp()))
+	}
+	return nil
+}
+
+// temp is the new file before it takes the old one's place. It is ours alone, so
+// that what a killed writer left is known.
+func (o Outlet) temp() string {
+	return filepath.Join(filepath.Dir(o.Path), "."+filepath.Base(o.Path)+".keytray-sync")
 }
 
 // drop takes what is ours out of the file.
@@ -174,6 +187,11 @@ func (o Outlet) drop(ctx context.Context, last Last) error {
 	}
 	if client.Shared(o.Format) {
 		return client.Source{Program: o.Format, Path: o.Path}.Drop(ctx, last.Mark)
+	}
+	if _, err := os.Lstat(o.temp()); err == nil {
+		if err := (sink.RealDisk{}).Remove(o.temp()); err != nil {
+			return err
+		}
 	}
 	old, err := sink.RealDisk{}.Read(o.Path, limit)
 	if errors.Is(err, fs.ErrNotExist) {
