@@ -159,7 +159,7 @@ var layers = []layer{
 	{pkg: "sink/sinktest", why: "a keychain in memory that fails as real ones do"},
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},
 	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
-	{pkg: "keeper", uses: []string{"client", "oauth", "oauth/clientauth", "provider", "secret", "sink"}, why: "the only place where protocol meets state"},
+	{pkg: "keeper", uses: []string{"client", "oauth", "oauth/clientauth", "provider", "sealed", "secret", "sink"}, why: "the only place where protocol meets state"},
 	{pkg: "e2e/clients", why: "real clients from npm, in a network of their own"},
 	{pkg: "client/openclaw", uses: []string{"plain", "sink"}, why: "what OpenClaw asks and is told, by its own commands; it reads no login"},
 	{pkg: "outlet", uses: []string{"client", "sink"}, why: "files kept current: it is brought each text, and knows neither keychain nor formats"},
@@ -180,7 +180,7 @@ var layers = []layer{
 	},
 	{
 		pkg:  "cmd/keytray",
-		uses: []string{"client", "client/openclaw", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "loan", "oauth", "oauth/discovery", "oauth/oauthtest", "oauth/wire", "outlet", "plain", "provider", "route", "secret", "sink"},
+		uses: []string{"client", "client/openclaw", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "loan", "oauth", "oauth/discovery", "oauth/oauthtest", "oauth/wire", "outlet", "plain", "provider", "route", "sealed", "secret", "sink"},
 		why:  "wiring",
 	},
 	{pkg: "cmd/tray/autostart", why: "one switch per desktop; it is told where things lie"},

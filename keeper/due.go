@@ -124,7 +124,7 @@ func due(p sink.Profile, now sink.Moment, lead time.Duration) (in time.Duration,
 	switch {
 	case p.State == sink.StatePendingSave:
 		return 0, true
-	case p.Kind != sink.KindOAuth, p.Expires.IsZero(), p.State == sink.StateNeedsLogin, p.State == sink.StateForeignHost:
+	case p.Kind != sink.KindOAuth, p.Expires.IsZero(), p.State == sink.StateNeedsLogin, p.State == sink.StateForeignHost, p.State == sink.StateMoved:
 		return 0, false
 	}
 	in = p.Left(now) - jittered(p, p.Margin(lead))

@@ -92,6 +92,9 @@ func (k *Keeper) last(ctx context.Context, ref sink.Ref, d demand) (Token, bool)
 // one.
 func (k *Keeper) underLock(ctx context.Context, tx *sink.Tx, ref sink.Ref, d demand) (sink.Credential, error) {
 	c, ok := tx.Current()
+	if !ok && tx.Moved() {
+		return c, &LoginRequiredError{Ref: ref, Reason: movedReason}
+	}
 	if !ok && tx.Lost() {
 		return c, &LoginRequiredError{Ref: ref, Reason: "store_lost"}
 	}

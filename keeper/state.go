@@ -20,7 +20,7 @@ const WarnAfter = 24 * time.Hour
 // Condition is how a login is, for people and for programs.
 type Condition struct {
 	// Word is one of ok, expiring, expired, needs_login, retrying,
-	// keychain_locked, pending_save, misconfigured and foreign_host.
+	// keychain_locked, pending_save, misconfigured, foreign_host and moved.
 	Word string
 	// Sentence says it in words. Parts of it come from a file, so it is to be
 	// cleaned of control characters before a terminal sees it.
@@ -45,6 +45,8 @@ func ConditionOf(p sink.Profile, now time.Time) Condition {
 		return Condition{Word: "misconfigured", Sentence: "the provider refuses this client" + because(p.Reason) + "; correct its entry in providers/*.json, then renew", Command: refreshCommand(p)}
 	case sink.StateForeignHost:
 		return Condition{Word: "foreign_host", Sentence: "another machine that shares this keychain owns this login", Command: "keytray doctor --fix"}
+	case sink.StateMoved:
+		return Condition{Word: "moved", Sentence: "moved to another machine (" + p.Reason + ") on " + p.Until.Local().Format(time.DateOnly) + "; sign in anew to have one here too", Command: loginCommand(p)}
 	case sink.StateRetrying:
 		if p.Until.After(now) {
 			return Condition{Word: "retrying", Sentence: "could not renew" + because(p.Reason) + ", next try in " + inWords(p.Until.Sub(now)), Command: refreshCommand(p), Changes: p.Until}
@@ -58,6 +60,8 @@ func byExpiry(p sink.Profile, now time.Time) Condition {
 	left := p.Expires.Sub(now)
 	renews := p.Kind == sink.KindOAuth
 	switch {
+	case p.Lender != "":
+		return ofLent(p, left)
 	case p.Expires.IsZero():
 		return Condition{Word: "ok", Sentence: "does not expire"}
 	case left <= 0 && renews:
@@ -72,6 +76,22 @@ func byExpiry(p sink.Profile, now time.Time) Condition {
 		return Condition{Word: "ok", Sentence: "expires in " + inWords(left), Changes: p.Expires.Add(-WarnAfter)}
 	}
 }
+
+// ofLent is the condition of an access token of another machine's login.
+func ofLent(p sink.Profile, left time.Duration) Condition {
+	const another = "keytray import --sealed FILE"
+	switch {
+	case p.Expires.IsZero():
+		return Condition{Word: "ok", Sentence: "lent by " + p.Lender + "; it is not known when it ends"}
+	case left <= 0:
+		return Condition{Word: "expired", Sentence: "what " + p.Lender + " lent has expired; import another one", Command: another}
+	default:
+		return Condition{Word: "ok", Sentence: "lent by " + p.Lender + " for " + inWords(left) + ", not renewed here", Changes: p.Expires}
+	}
+}
+
+// movedReason is why a login that has gone to another machine cannot be used.
+const movedReason = "moved"
 
 // Condition is that of the login, as [ConditionOf] tells it.
 func (e *LoginRequiredError) Condition() Condition {
@@ -96,6 +116,8 @@ func whyLogin(p sink.Profile) string {
 		return "an answer of the provider was lost on the way, and this login with it; sign in again"
 	case "store_lost":
 		return "the keychain has lost this login or holds an old copy; sign in again"
+	case movedReason:
+		return "this login was moved to another machine; sign in anew to have one here too"
 	case "account_changed":
 		return "the provider answered for another account; sign in again with the right one"
 	case "expired":

@@ -70,6 +70,9 @@ func keyOf(id age.Identity) (Key, error) {
 	return Key{}, fmt.Errorf("%w: it is of a kind that cannot seal", ErrKey)
 }
 
+// Keys opens what others sealed for the key.
+func (k Key) Keys() Keys { return Keys{k.identity} }
+
 // Public is the recipient that others may seal for.
 func (k Key) Public() string { return k.public }
 
@@ -119,9 +122,12 @@ func (k Key) mac(label string, value []byte) []byte {
 	return m.Sum(nil)
 }
 
+// Keys are what a person opens sealed files with.
+type Keys []age.Identity
+
 // Identities reads what a person opens sealed files with: an age identity file,
 // locked or not, or an SSH key.
-func Identities(file []byte, passphrase secret.Text) ([]age.Identity, error) {
+func Identities(file []byte, passphrase secret.Text) (Keys, error) {
 	if !bytes.HasPrefix(bytes.TrimSpace(file), []byte("-----BEGIN ")) || isAge(file) {
 		return natives(file, passphrase)
 	}
@@ -129,11 +135,11 @@ func Identities(file []byte, passphrase secret.Text) ([]age.Identity, error) {
 	if err != nil { // its text may say what stands in the file
 		return nil, fmt.Errorf("%w: an SSH key must be an ed25519 one without a passphrase", ErrKey)
 	}
-	return []age.Identity{id}, nil
+	return Keys{id}, nil
 }
 
 // natives are the age keys of an identity file.
-func natives(file []byte, passphrase secret.Text) ([]age.Identity, error) {
+func natives(file []byte, passphrase secret.Text) (Keys, error) {
 	if isAge(file) {
 		if passphrase.Empty() {
 			return nil, ErrPassphrase
@@ -158,17 +164,36 @@ func natives(file []byte, passphrase secret.Text) ([]age.Identity, error) {
 	return ids, nil
 }
 
-// Recipients reads those to seal for, each age1… or an SSH key of ed25519.
-func Recipients(of []string) ([]age.Recipient, error) {
-	var all []age.Recipient
+// Address is whom something is sealed for. The zero value is nobody.
+type Address struct {
+	to    []age.Recipient
+	names []string
+}
+
+// ParseAddress reads those to seal for, each age1… or an SSH key of ed25519.
+func ParseAddress(of []string) (Address, error) {
+	var a Address
 	for _, s := range of {
-		r, err := recipient(strings.TrimSpace(s))
+		s = strings.TrimSpace(s)
+		r, err := recipient(s)
 		if err != nil {
-			return nil, fmt.Errorf("%.60q: %w: want age1… or ssh-ed25519 …", s, ErrRecipient)
+			return Address{}, fmt.Errorf("%.60q: %w: want age1… or ssh-ed25519 …", s, ErrRecipient)
 		}
-		all = append(all, r)
+		a.to, a.names = append(a.to, r), append(a.names, short(s))
 	}
-	return all, nil
+	return a, nil
+}
+
+// String names them for people.
+func (a Address) String() string { return strings.Join(a.names, ", ") }
+
+// short is enough of a recipient to know it again.
+func short(s string) string {
+	if words := strings.Fields(s); len(words) > 1 { // an SSH key, and whose it is
+		tail := words[1][max(0, len(words[1])-8):]
+		return strings.Join(append([]string{words[0], "…" + tail}, words[2:min(len(words), 3)]...), " ")
+	}
+	return s[:min(len(s), 16)] + "…"
 }
 
 func recipient(s string) (age.Recipient, error) {

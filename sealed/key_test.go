@@ -94,14 +94,14 @@ func TestErrorsQuoteNoKey(t *testing.T) {
 	}
 }
 
-func TestRecipients(t *testing.T) {
+func TestAddresses(t *testing.T) {
 	t.Parallel()
 	ssh := "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN alice@example.com"
-	if r, err := sealed.Recipients([]string{newKey(t).Public(), ssh}); err != nil || len(r) != 2 {
-		t.Errorf("Recipients = %d, %v", len(r), err)
+	if r, err := sealed.ParseAddress([]string{newKey(t).Public(), ssh}); err != nil || !strings.HasSuffix(r.String(), "…, ssh-ed25519 …HtZ6isGN alice@example.com") {
+		t.Errorf("ParseAddress = %s, %v", r, err)
 	}
 	for _, bad := range []string{"", "age1", "age1xyz", "ssh-rsa AAAA", "AGE-SECRET-KEY-1", "file.txt", ssh[:40]} {
-		if _, err := sealed.Recipients([]string{bad}); !errors.Is(err, sealed.ErrRecipient) {
+		if _, err := sealed.ParseAddress([]string{bad}); !errors.Is(err, sealed.ErrRecipient) {
 			t.Errorf("%q: %v, want %v", bad, err, sealed.ErrRecipient)
 		}
 	}

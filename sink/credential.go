@@ -42,6 +42,10 @@ type Credential struct {
 	Scope   string
 	Account Account
 	Pin     Pin
+	// Lender is the machine whose login this is an access token of.
+	Lender string
+	// Parcel is the sealed file that the login came in, if it did.
+	Parcel string
 	// From is set while the login is being moved here: the file named may still
 	// have it, and so it is not renewed.
 	From Origin
@@ -102,6 +106,8 @@ type slotRecord struct {
 	lifeRecord
 	Refresh string `json:"refresh,omitempty"`
 	Secret  string `json:"secret,omitempty"`
+	Lender  string `json:"lender,omitempty"`
+	Parcel  string `json:"parcel,omitempty"`
 	From    Origin `json:"from,omitzero"`
 	JK      []byte `json:"jk"`
 	Sum     string `json:"sum"`
@@ -150,7 +156,7 @@ func (x generation) slotRecord() slotRecord {
 		Issuer: c.Pin.Issuer, Client: c.Pin.Client, Endpoint: c.Pin.TokenEndpoint, Revoke: c.Pin.RevocationEndpoint,
 		Account: c.Account.ID, Email: c.Account.Email, Plan: c.Account.Plan, Scope: c.Scope,
 		lifeRecord: c.Life.record(),
-		Refresh:    c.Refresh.Reveal(), From: c.From, JK: []byte(x.jk.Reveal()),
+		Refresh:    c.Refresh.Reveal(), Lender: c.Lender, Parcel: c.Parcel, From: c.From, JK: []byte(x.jk.Reveal()),
 	}
 	if c.Kind != KindOAuth {
 		r.Secret = c.Access.Reveal()
@@ -200,7 +206,7 @@ func (r slotRecord) generation(key string) (generation, error) {
 		Life: r.life(), Scope: r.Scope,
 		Account: Account{ID: r.Account, Email: r.Email, Plan: r.Plan},
 		Pin:     Pin{Issuer: r.Issuer, Client: r.Client, TokenEndpoint: r.Endpoint, RevocationEndpoint: r.Revoke},
-		From:    r.From,
+		Lender:  r.Lender, Parcel: r.Parcel, From: r.From,
 	}
 	return generation{g: r.G, key: key, host: r.Host, jk: secret.New(string(r.JK)), cred: c}, nil
 }

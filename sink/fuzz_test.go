@@ -51,6 +51,7 @@ func FuzzJournal(f *testing.F) {
 	f.Add(journal{Phase: phaseSending, G: 4, FP: "00", Attempt: 1, Process: Process{PID: 1}}.encode())
 	f.Add(journal{Phase: phaseReceived, G: 4, Box: []byte("x")}.encode())
 	f.Add(journal{Phase: phaseLogout, Epoch: 2}.encode())
+	f.Add(journal{Phase: phaseMoving, G: 1, File: "/f", Digest: "d", To: "age1"}.encode())
 	f.Add(journal{Phase: phaseImporting, G: 1, Root: "/r", Ref: Ref{"main", "acme:a"}}.encode())
 	prev := fuzzGeneration(3)
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -75,6 +75,13 @@ func (f *fuse) burn() {
 
 func (f *fuse) Replace(path string, b []byte) error { f.burn(); return f.Disk.Replace(path, b) }
 func (f *fuse) Remove(paths ...string) error        { f.burn(); return f.Disk.Remove(paths...) }
+func (f *fuse) Reserve(path string, n int) error    { f.burn(); return f.Disk.Reserve(path, n) }
+func (f *fuse) Fill(from, path string, b []byte) error {
+	f.burn()
+	err := f.Disk.Fill(from, path, b)
+	f.burn()
+	return err
+}
 
 // never is a step that no import gets to.
 const never = 1000
@@ -82,6 +89,16 @@ const never = 1000
 // importUntil imports in a process that dies before the n-th step, and reports
 // whether it died.
 func (w *world) importUntil(n int, o *owner) (died bool) {
+	return w.until(n, func(s *sink.Store, f *fuse) error {
+		m := o.move()
+		strip := m.Strip
+		m.Strip = func() (bool, error) { f.burn(); return strip() }
+		return s.Import(w.t.Context(), alice, m)
+	})
+}
+
+// until does something in a process that dies before the n-th step.
+func (w *world) until(n int, do func(s *sink.Store, f *fuse) error) (died bool) {
 	f := &fuse{Disk: sink.RealDisk{}, left: n}
 	w.keychain.SetFault(func(op sinktest.Op) sinktest.Fault {
 		if op.Verb == "set" || op.Verb == "delete" {
@@ -98,10 +115,7 @@ func (w *world) importUntil(n int, o *owner) (died bool) {
 		died = r != nil
 	}()
 	s := sink.OpenOn(w.dir, w.place, w.keychain, sink.Seams{Disk: f, Locker: sink.RealLocker{}, Clock: sink.Now, Seed: 1})
-	m := o.move()
-	strip := m.Strip
-	m.Strip = func() (bool, error) { f.burn(); return strip() }
-	must(w.t, s.Import(w.t.Context(), alice, m))
+	must(w.t, do(s, f))
 	return false
 }
 

@@ -27,6 +27,10 @@ const (
 	// phaseImporting: generation g is being moved here from another program's
 	// file, and one of the two places is too many.
 	phaseImporting phase = "importing"
+	// phaseMoving: the login may be in a sealed file already, see [Store.HandOver].
+	phaseMoving phase = "moving"
+	// phaseMoved: it is there, and what is here goes.
+	phaseMoved phase = "moved"
 )
 
 // journal is the one file that tells the next process what this one was doing
@@ -50,6 +54,11 @@ type journal struct {
 	Root string `json:"root,omitempty"`
 	Ref  Ref    `json:"ref,omitzero"`
 	From Origin `json:"from,omitzero"`
+	// File is where the login goes, Digest the checksum of that file, To who can
+	// open it.
+	File   string `json:"file,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	To     string `json:"to,omitempty"`
 	// Box is the sealed next generation.
 	Box []byte `json:"box,omitempty"`
 	Sum string `json:"sum"`
@@ -83,7 +92,7 @@ func decodeJournal(b []byte) (journal, error) {
 	switch j.Phase {
 	case phaseLogout:
 		return j, nil
-	case phaseSending, phaseReceived, phaseImporting:
+	case phaseSending, phaseReceived, phaseImporting, phaseMoving, phaseMoved:
 		if j.G > 0 {
 			return j, nil
 		}

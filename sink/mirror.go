@@ -67,6 +67,7 @@ type ours struct {
 	Account string `json:"account,omitempty"`
 	Plan    string `json:"plan,omitempty"`
 	lifeRecord
+	Lender string `json:"lender,omitempty"`
 	State  State  `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	Until  int64  `json:"until,omitempty"`
@@ -204,6 +205,7 @@ func (e entry) profile(agent, id string) (p Profile, ok bool) {
 		Provider: e.Provider, Kind: o.Kind,
 		Account:    Account{ID: o.Account, Email: e.Email, Plan: o.Plan},
 		Life:       o.life(),
+		Lender:     o.Lender,
 		Generation: o.G, State: o.State, Reason: o.Reason, Until: fromMillis(o.Until),
 		at: whereabouts{o.Root, o.Place, o.Key},
 	}, true
@@ -234,7 +236,7 @@ func (m *mirror) put(id string, at whereabouts, x generation, st standing) {
 	}
 	o := ours{
 		V: 1, Root: at.rootID, Place: at.place, Key: at.key, G: x.g, Kind: c.Kind, Account: c.Account.ID, Plan: c.Account.Plan,
-		lifeRecord: c.Life.record(), State: st.State, Reason: st.Reason, FP: st.fp, Until: millis(st.until),
+		lifeRecord: c.Life.record(), Lender: c.Lender, State: st.State, Reason: st.Reason, FP: st.fp, Until: millis(st.until),
 	}
 	e = append(head, e...)
 	next := e.set("keytray", mustJSON(o)).encode()

@@ -27,6 +27,9 @@ const (
 	// StateForeignHost: the login belongs to another machine that shares this
 	// keychain.
 	StateForeignHost State = "foreign_host"
+	// StateMoved: the login has gone to another machine. Reason says for whom it
+	// was sealed, Until when.
+	StateMoved State = "moved"
 )
 
 // Profile is what may be known of a login without the keychain.
@@ -42,6 +45,9 @@ type Profile struct {
 	State      State
 	// Reason is one word for why State is not ok.
 	Reason string
+	// Lender is the machine whose login this is an access token of; empty for a
+	// login of our own.
+	Lender string
 	// Until is when a retrying login is tried again.
 	Until time.Time
 	// Rest is that after a failure that was reported. [Store.InOrder] fills it in.

@@ -37,6 +37,8 @@ func (tx *Tx) recover(ctx context.Context) error {
 		return tx.resumeLogout(ctx, *j)
 	case j.Phase == phaseImporting:
 		return tx.resumeImport(ctx, *j)
+	case j.Phase == phaseMoving, j.Phase == phaseMoved:
+		return tx.resumeMove(ctx, *j)
 	case tx.cur == nil:
 		return nil // nothing opens the box; it is kept, and so is the journal
 	case j.G <= tx.cur.g:

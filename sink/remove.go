@@ -65,15 +65,7 @@ func (tx *Tx) resumeLogout(ctx context.Context, j journal) error {
 // erase deletes all that a profile consists of, the older generation first: it
 // is never the one that is left. It can be repeated.
 func (tx *Tx) erase(ctx context.Context) error {
-	newest := tx.Generation()
-	for _, g := range []uint64{newest + 1, newest} {
-		for _, item := range []string{slotItem(tx.at.key, g), accessItem(tx.at.key, g)} {
-			if err := tx.s.secrets.Delete(ctx, item); err != nil {
-				return fmt.Errorf("deleting the login: %w", err)
-			}
-		}
-	}
-	if err := tx.s.dropIndex(ctx, tx.at.rootID, tx.at.key); err != nil {
+	if err := tx.deleteSecrets(ctx); err != nil {
 		return err
 	}
 	err := tx.s.editMirror(ctx, tx.at.place, tx.ref.Agent, func(m *mirror) error {
@@ -88,4 +80,18 @@ func (tx *Tx) erase(ctx context.Context) error {
 	}
 	*tx = Tx{s: tx.s, ref: tx.ref, at: tx.at, journal: tx.journal, removed: true}
 	return errors.Join(tx.journal.clear(), tx.clearPace())
+}
+
+// deleteSecrets deletes what the keychain has of a profile, the older generation
+// first and the index entry last.
+func (tx *Tx) deleteSecrets(ctx context.Context) error {
+	newest := tx.Generation()
+	for _, g := range []uint64{newest + 1, newest} {
+		for _, item := range []string{slotItem(tx.at.key, g), accessItem(tx.at.key, g)} {
+			if err := tx.s.secrets.Delete(ctx, item); err != nil {
+				return fmt.Errorf("deleting the login: %w", err)
+			}
+		}
+	}
+	return tx.s.dropIndex(ctx, tx.at.rootID, tx.at.key)
 }

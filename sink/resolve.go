@@ -192,7 +192,7 @@ func (m mirror) logins(agent string) agentLogins {
 func (p Profile) login() route.Login {
 	l := route.Login{ID: p.ID, Provider: p.Provider, Type: route.Type(p.Kind), Ours: true, Expires: p.Expires}
 	switch p.State {
-	case StateNeedsLogin:
+	case StateNeedsLogin, StateMoved:
 		l.Fault = route.NeedsLogin
 	case StateForeignHost:
 		l.Fault = route.ForeignHost

@@ -62,6 +62,7 @@ type Tx struct {
 	revoke     func(context.Context, Credential)
 	adopting   bool  // another machine's login is to become ours
 	importErr  error // why nobody can tell whether cur has left its old place
+	moveErr    error // or whether it has gone to another machine
 }
 
 // Update runs f on a profile under its lock, after finishing what a crash left
@@ -196,7 +197,7 @@ func (tx *Tx) Generation() uint64 {
 
 // Lost reports whether the mirror knows a login of which the keychain has
 // nothing any more.
-func (tx *Tx) Lost() bool { return tx.cur == nil && tx.mirrored.Generation > 0 }
+func (tx *Tx) Lost() bool { return tx.cur == nil && tx.mirrored.Generation > 0 && !tx.Moved() }
 
 // Standing is what is remembered of the current refresh token, StateOK when
 // nothing is.
@@ -239,6 +240,9 @@ func (tx *Tx) Sending() error {
 	}
 	if tx.importing() {
 		return tx.stillImporting()
+	}
+	if tx.moveErr != nil {
+		return tx.moveErr
 	}
 	now := millis(tx.s.clock().Wall)
 	j := journal{Phase: phaseSending, G: tx.cur.g + 1, FP: tx.cur.fingerprint(), Attempt: 1, Wall: now, Last: now, Process: tx.s.locker.Self()}
@@ -441,6 +445,9 @@ func (tx *Tx) saveOnce(ctx context.Context, x generation) error {
 func (tx *Tx) writeMirror(ctx context.Context) error {
 	if tx.importing() {
 		return tx.stillImporting() // it is not ours to tell of yet
+	}
+	if tx.Moved() {
+		return nil // the tombstone stays
 	}
 	st := tx.bound()
 	switch {

@@ -18,13 +18,14 @@ func TestWhatHelpsExists(t *testing.T) {
 	var profiles []sink.Profile
 	for _, state := range []sink.State{
 		sink.StateOK, sink.StateNeedsLogin, sink.StatePendingSave, sink.StateRetrying, sink.StateMisconfigured,
-		sink.StateForeignHost, keeper.StateKeychainLocked,
+		sink.StateForeignHost, sink.StateMoved, keeper.StateKeychainLocked,
 	} {
 		profiles = append(profiles, sink.Profile{Kind: sink.KindOAuth, State: state})
 	}
 	for _, kind := range []sink.Kind{sink.KindToken, sink.KindAPIKey} {
 		profiles = append(profiles, sink.Profile{Kind: kind, State: sink.StateOK}, sink.Profile{Kind: kind, State: sink.StateNeedsLogin})
 	}
+	profiles = append(profiles, sink.Profile{Kind: sink.KindToken, Lender: "laptop"})
 	for _, p := range profiles {
 		p.Ref, p.Provider, p.Until, p.Expires = sink.Ref{Agent: "work", ID: "acme:a"}, "acme", now.Add(time.Hour), now.Add(-1)
 		command := keeper.ConditionOf(p, now).Command

@@ -19,6 +19,7 @@ import (
 
 func (a *app) importCommand() *cobra.Command {
 	var dryRun bool
+	var sealedFile string
 	cmd := &cobra.Command{
 		Use:   "import PROGRAM",
 		Short: "Move another program's logins into the keychain",
@@ -29,13 +30,26 @@ token for as long as that lives; a key or a setup token leaves it altogether.
 Whatever ends the command, each login is here or there in the end.
 
 A login stays where it is if Keytray cannot renew it, or while the program may be
-renewing it: five minutes before its access token ends.`,
-		Args:      usage(cobra.ExactArgs(1)),
+renewing it: five minutes before its access token ends.
+
+With --sealed FILE, or - for stdin, it takes over what another machine's keytray
+export --sealed wrote, opened by --identity: an age identity or an SSH key of
+ed25519, else the one of the file keychain.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if sealedFile != "" {
+				return usage(cobra.NoArgs)(cmd, args)
+			}
+			return usage(cobra.ExactArgs(1))(cmd, args)
+		},
 		ValidArgs: client.Programs(),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if sealedFile != "" {
+				return a.importSealed(cmd.Context(), sealedFile, dryRun)
+			}
 			return a.importFrom(cmd.Context(), args[0], dryRun)
 		},
 	}
+	cmd.Flags().StringVar(&sealedFile, "sealed", "", "a file of keytray export --sealed, - for stdin")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would be moved, and what not and why")
 	return cmd
 }

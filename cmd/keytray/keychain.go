@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/keytray/keytray/cmd/setup"
@@ -14,11 +15,14 @@ import (
 
 // chooseKeychain does what --keychain says, before the command runs that it was
 // given to.
-func (a *app) chooseKeychain(ctx context.Context) error {
+func (a *app) chooseKeychain(cmd *cobra.Command) error {
 	if a.attended() {
 		a.world.Ask = a.askUnseen
 	}
-	return a.world.Choose(ctx, a.wanted)
+	if a.wanted.Identity != "" && a.wanted.Keychain == "" && cmd.Name() != "import" {
+		return setup.Usage(errors.New("--identity is for the choice of a keychain, and for import --sealed"), "add --keychain file")
+	}
+	return a.world.Choose(cmd.Context(), a.wanted)
 }
 
 // askUnseen reads one line from the terminal without showing it.

@@ -73,7 +73,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 		Args:          usage(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return a.chooseKeychain(cmd.Context())
+			return a.chooseKeychain(cmd)
 		},
 	}
 	root.SetArgs(a.sys.args)

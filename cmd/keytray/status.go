@@ -408,6 +408,8 @@ func openClawWord(p sink.Profile, c keeper.Condition) string {
 	switch c.Word {
 	case "needs_login":
 		return "expired"
+	case "moved":
+		return "missing"
 	case "pending_save", "retrying", "misconfigured", "keychain_locked", "foreign_host":
 		return "ok"
 	case "ok":

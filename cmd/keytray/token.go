@@ -36,6 +36,7 @@ replace with exit 4.`,
 func (a *app) exportCommand() *cobra.Command {
 	o := output{formats: exported()}
 	var w wanted
+	var s sealedExport
 	cmd := &cobra.Command{
 		Use:   "export [PROVIDER|PROFILE]",
 		Short: "Write an access token in a form that other tools read",
@@ -59,10 +60,17 @@ The token of a plan goes to its vendor's own tools; to others only with
 
 --out replaces the file at once, readable by you alone. It follows no link, wants
 a folder that only you can write, and leaves a file of a program as it is that
-has a login which renews itself. To keep a file current: keytray sync.`,
+has a login which renews itself. To keep a file current: keytray sync.
+` + sealedHelp,
 		Args: usage(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.handOut(cmd.Context(), args, w, o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if s.wanted() {
+				return a.exportSealed(cmd.Context(), args, w, s, o.file)
+			}
+			return a.handOut(cmd.Context(), args, w, o)
+		},
 	}
+	s.flags(cmd)
 	w.flags(cmd)
 	o.flags(cmd)
 	o.exportFlags(cmd)

@@ -16,6 +16,7 @@ import (
 	"github.com/keytray/keytray/outlet"
 	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/route"
+	"github.com/keytray/keytray/sealed"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -134,6 +135,20 @@ func Explain(err error) (code int, hint string) {
 		{keeper.ErrMisconfigured, ExitFailed, "check the provider's client id and endpoints"},
 		{keeper.ErrTaken, ExitFailed, "choose another id with --profile-id"},
 		{sink.ErrOtherAccount, ExitFailed, "keep both with --profile-id, or log the old one out first"},
+		{sink.ErrMovingAway, ExitFailed, "put the file back, then run the command again; or, if it was taken along: `keytray logout PROFILE`"},
+		{sink.ErrUnsettled, ExitLater, "renew it first: `keytray refresh PROFILE`"},
+		{sink.ErrFileExists, ExitFailed, "name another file"},
+		{sink.ErrReceived, ExitFailed, "delete the file: it is worthless; to move a login once more, export it anew"},
+		{keeper.ErrOwn, ExitFailed, "keep the one that is here, or sign it out first: `keytray logout PROFILE`"},
+		{sealed.ErrRecipient, ExitUsage, "the other machine tells: `keytray doctor` there, its age identity, or ~/.ssh/id_ed25519.pub"},
+		{sealed.ErrNotForUs, ExitFailed, "name the identity that it was sealed for: --identity FILE"},
+		{sealed.ErrExpired, ExitFailed, "have it exported anew"},
+		{sealed.ErrDamaged, ExitFailed, "copy it again: a part of it is missing or was changed"},
+		{sealed.ErrNotSealed, ExitFailed, "it must be what `keytray export --sealed` wrote"},
+		{sealed.ErrForeign, ExitFailed, "it must be what `keytray export --sealed` wrote"},
+		{sealed.ErrNewer, ExitFailed, "update Keytray here"},
+		{sealed.ErrPassphrase, ExitKeychain, "run the command in a terminal, which asks for it"},
+		{sealed.ErrKey, ExitUsage, "name an age identity (age-keygen makes one) or an SSH key of ed25519: --identity FILE"},
 		{sink.ErrImporting, ExitLater, "make the file readable again, then run the command again; nothing was lost"},
 		{sink.ErrExists, ExitFailed, "sign the one that is here out first: `keytray logout PROFILE`"},
 		{keeper.ErrNear, ExitLater, "use the program once, so that it renews its login, then run the command again"},

@@ -262,6 +262,44 @@ func readIdentity(path string) ([]byte, error) {
 	return b, err
 }
 
+// Opener reads what opens files that were sealed for this person: the named
+// identity or SSH key, else that of the encrypted files.
+func (w *World) Opener(ctx context.Context, path string) (sealed.Keys, error) {
+	if path == "" {
+		return w.ownOpener(ctx)
+	}
+	b, err := readIdentity(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the identity: %w", err)
+	}
+	var passphrase secret.Text
+	if sealed.Locked(b) && w.Ask != nil {
+		if passphrase, err = w.Ask(ctx, "Passphrase of "+path); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := sealed.Identities(b, passphrase)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return keys, nil
+}
+
+func (w *World) ownOpener(ctx context.Context) (sealed.Keys, error) {
+	c, err := w.choice()
+	if err != nil {
+		return nil, err
+	}
+	if c.Keychain != KeychainFile {
+		return nil, Usage(errors.New("--identity is missing"), "name the age identity or SSH key that it was sealed for: --identity FILE")
+	}
+	if err := w.askPassphrase(ctx, c.Identity); err != nil {
+		return nil, err
+	}
+	key, err := w.key(c.Identity)
+	return key.Keys(), err
+}
+
 // Choose makes what the flags say the person's keychain, for good. A keychain that
 // still has logins is not left.
 func (w *World) Choose(ctx context.Context, want Wanted) error {
@@ -363,7 +401,7 @@ func (w *World) refuseToLeave(now choice) error {
 		store.AgentDirs = r.AgentDirs
 		for _, agent := range store.Agents() {
 			for p, err := range store.Profiles(agent) {
-				if err == nil {
+				if err == nil && p.State != sink.StateMoved {
 					return Hinted(fmt.Errorf("there are logins in the system's keychain, %s of agent %s for one", p.ID, agent), hint)
 				}
 			}

@@ -173,10 +173,10 @@ func (w *Words) login(s State, v Service, p sink.Profile, mark, words string) It
 		item.Items = append(item.Items, Item{Label: label, Does: Action{verb, p.Provider, p.Ref}, Disabled: disabled})
 	}
 	if renews {
-		add(w.RefreshNow, DoRefresh, s.Working[p.Ref] || p.State == sink.StateNeedsLogin)
+		add(w.RefreshNow, DoRefresh, s.Working[p.Ref] || p.State == sink.StateNeedsLogin || p.State == sink.StateMoved)
 	}
 	item.Items = append(item.Items, Item{Kind: Check, Label: w.UseFirst, Does: Action{DoFirst, p.Provider, p.Ref}, Checked: s.First[p.Ref]})
-	add(w.CopyToken, DoCopy, needs(s.condition(p).Word) && p.State != sink.StatePendingSave)
+	add(w.CopyToken, DoCopy, needs(s.condition(p).Word) && p.State != sink.StatePendingSave || p.State == sink.StateMoved)
 	switch {
 	case renews && (v.Browser || v.Code):
 		add(w.SignInAgain, DoLogin, false)
@@ -206,6 +206,8 @@ func (w *Words) standing(s State, p sink.Profile) (mark, words string) {
 		return w.MarkNeedsYou, w.ForeignHost
 	case "pending_save":
 		return w.MarkNeedsYou, w.PendingSave
+	case "moved":
+		return w.MarkSoon, w.Moved
 	case "retrying":
 		return w.MarkSoon, fmt.Sprintf(w.Retrying, w.span(p.Until.Sub(s.Now)))
 	case "expiring":

@@ -23,7 +23,7 @@ type Words struct {
 
 	// How a login is, by the words of keeper's Condition.
 	Works, Lasts, Ends, NoEnd, RenewsWhenUsed, Expired, NeedsLogin, Retrying, Renewing string
-	PendingSave, Misconfigured, ForeignHost                                            string
+	PendingSave, Misconfigured, ForeignHost, Moved                                     string
 
 	// Why only a new sign-in helps, by the reasons that keeper gives.
 	WhyElsewhere, WhyLost, WhyStore, WhyAccount, WhyExpired, WhyAsked, WhyRevoked string
@@ -66,7 +66,7 @@ var english = Words{
 
 	Works: "works, %s left", Lasts: "%s left", Ends: "ends in %s", NoEnd: "does not expire", RenewsWhenUsed: "renews when used",
 	Expired: "has expired", NeedsLogin: "sign in again", Retrying: "could not renew, next try in %s", Renewing: "renewing…",
-	PendingSave: "renewed, waits for the keychain", Misconfigured: "the provider refuses this client", ForeignHost: "belongs to another machine",
+	PendingSave: "renewed, waits for the keychain", Misconfigured: "the provider refuses this client", ForeignHost: "belongs to another machine", Moved: "moved to another machine",
 
 	WhyElsewhere: "another program used it, so the provider ended it", WhyLost: "an answer of the provider was lost on the way",
 	WhyStore: "the keychain has lost it", WhyAccount: "the provider answered for another account", WhyExpired: "it has expired",
@@ -111,7 +111,7 @@ var japanese = Words{
 
 	Works: "有効、残り%s", Lasts: "残り%s", Ends: "あと%sで終了", NoEnd: "期限なし", RenewsWhenUsed: "使用時に更新",
 	Expired: "期限切れ", NeedsLogin: "再サインインが必要", Retrying: "更新できません、%s後に再試行", Renewing: "更新中…",
-	PendingSave: "更新済み、キーチェーンへの保存待ち", Misconfigured: "プロバイダーがこのクライアントを拒否", ForeignHost: "別のマシンのログイン",
+	PendingSave: "更新済み、キーチェーンへの保存待ち", Misconfigured: "プロバイダーがこのクライアントを拒否", ForeignHost: "別のマシンのログイン", Moved: "別のマシンへ移動済み",
 
 	WhyElsewhere: "別のプログラムが使用したため、プロバイダーが終了させました", WhyLost: "プロバイダーの応答が途中で失われました",
 	WhyStore: "キーチェーンから失われました", WhyAccount: "プロバイダーが別のアカウントで応答しました", WhyExpired: "期限が切れました",
