@@ -219,9 +219,11 @@ func (s *Store) Receive(ctx context.Context, ref Ref, p Parcel) error {
 	if err := s.disk.Replace(path, mustJSON(r)); err != nil {
 		return errors.Join(fmt.Errorf("remembering what was received: %w", err), tx.tidy(ctx))
 	}
+	p.Login.Parcel = p.ID
 	var saved error
-	if !here {
-		p.Login.Parcel = p.ID
+	if here {
+		saved = tx.writeMirror(ctx)
+	} else {
 		saved = tx.finish(ctx, tx.Received(p.Login))
 	}
 	if _, ok := errors.AsType[*MirrorError](saved); saved != nil && !ok {

@@ -223,6 +223,9 @@ func TestADeadReceiverTakesItOnce(t *testing.T) {
 		if err := w.open().Receive(t.Context(), alice, parcel()); err != nil && !errors.Is(err, sink.ErrReceived) {
 			t.Errorf("step %d: again: %v", n, err)
 		}
+		if p, err := w.open().Profile(alice); err != nil || p.State != sink.StateOK {
+			t.Errorf("step %d: the profile says %s, %v", n, p.State, err)
+		}
 		if c, ok := w.current(); !ok || c.Refresh.Reveal() != "refresh-1" {
 			t.Errorf("step %d: the login is not here", n)
 		}
@@ -288,5 +291,44 @@ func TestALoginMayComeBack(t *testing.T) {
 	must(t, w.open().Receive(t.Context(), alice, parcel()))
 	if p, err := w.open().Profile(alice); err != nil || p.State != sink.StateOK || p.Generation != 2 || w.token() != "access-1" {
 		t.Errorf("the profile says %s of generation %d, %v", p.State, p.Generation, err)
+	}
+}
+
+// TestWhatHasBegunToGoIsGone: once the first secret may be deleted the file need not
+// be there any more.
+func TestWhatHasBegunToGoIsGone(t *testing.T) {
+	w := newWorld(t)
+	w.login(credential("1", time.Hour))
+	deleted := func() bool {
+		for name := range w.keychain.Items() {
+			if strings.HasSuffix(name, ".slot.1") {
+				return false
+			}
+		}
+		return true
+	}
+	for n := 0; !deleted(); n++ {
+		w.until(n, func(s *sink.Store, _ *fuse) error { return s.HandOver(t.Context(), alice, w.departure()) })
+	}
+	must(t, os.Remove(w.departure().File))
+	if _, ok := w.current(); ok {
+		t.Error("it is still here")
+	}
+	if p, err := w.open().Profile(alice); err != nil || p.State != sink.StateMoved || w.journal() != "" {
+		t.Errorf("the profile says %s, %v, want it moved", p.State, err)
+	}
+}
+
+// TestAnotherFileIsNotTheSealedOne: what lies under its name by now may be anybody's.
+func TestAnotherFileIsNotTheSealedOne(t *testing.T) {
+	w := newWorld(t)
+	w.login(credential("1", time.Hour))
+	for n := 0; w.journal() == ""; n++ {
+		w.until(n, func(s *sink.Store, _ *fuse) error { return s.HandOver(t.Context(), alice, w.departure()) })
+	}
+	must(t, os.WriteFile(w.departure().File, []byte("mine"), 0o600))
+	must(t, w.refresh("2"))
+	if b, err := os.ReadFile(w.departure().File); string(b) != "mine" {
+		t.Errorf("the file is now %q, %v", b, err)
 	}
 }

@@ -219,6 +219,9 @@ func (p *process) held() bool {
 // traced is the file that strace watches: "" is the folder of the journal.
 func (s *stage) traced(file string) string {
 	s.t.Helper()
+	if filepath.IsAbs(file) {
+		return file
+	}
 	switch file {
 	case "":
 		return s.place()

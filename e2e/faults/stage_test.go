@@ -130,6 +130,8 @@ type stage struct {
 // options are what differs between stages; the zero value is a strict server.
 type options struct {
 	server oauthtest.Options
+	// files keeps secrets in encrypted files, and there is no bus.
+	files bool
 	// prepare runs before anything is written to the stage's folder.
 	prepare func(s *stage)
 }
@@ -138,7 +140,11 @@ type options struct {
 // secrets.
 func newStage(t *testing.T, o options) *stage {
 	t.Helper()
-	need(t, "dbus-daemon", "gnome-keyring-daemon")
+	if o.files {
+		need(t)
+	} else {
+		need(t, "dbus-daemon", "gnome-keyring-daemon")
+	}
 	dir := t.TempDir()
 	s := &stage{t: t, dir: dir, root: filepath.Join(dir, "root"), home: filepath.Join(dir, "home"), tracer: make(chan chan struct{}, 8)}
 	for _, d := range []string{"home", "root", "tmp", "log", "session"} {
@@ -149,22 +155,44 @@ func newStage(t *testing.T, o options) *stage {
 	if o.prepare != nil {
 		o.prepare(s)
 	}
-	bus, err := session.Start(t.Context(), filepath.Join(dir, "session"))
-	if err != nil {
-		t.Fatalf("starting the private session: %v", err)
+	address := "unix:path=" + filepath.Join(dir, "session", "none")
+	if !o.files {
+		address = s.startBus()
 	}
-	t.Cleanup(func() { bus.Close() })
-	s.bus = bus
-	s.relay = startRelay(t, bus.Address())
 	s.as = startServer(t, o.server)
 	s.env = []string{
 		"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8",
-		"DBUS_SESSION_BUS_ADDRESS=" + s.relay.address,
+		"DBUS_SESSION_BUS_ADDRESS=" + address,
 		"HOME=" + s.home,
 		"TMPDIR=" + filepath.Join(dir, "tmp"),
 		"XDG_STATE_HOME=" + filepath.Join(s.home, ".local/state"),
 		"KEYTRAY_STATE_DIR=" + s.root,
 	}
+	s.provide()
+	if o.files {
+		s.chooseFiles()
+	}
+	t.Cleanup(s.noSecrets)
+	return s
+}
+
+// startBus brings up the bus and the keyring, and the relay before them.
+func (s *stage) startBus() (address string) {
+	s.t.Helper()
+	bus, err := session.Start(s.t.Context(), filepath.Join(s.dir, "session"))
+	if err != nil {
+		s.t.Fatalf("starting the private session: %v", err)
+	}
+	s.t.Cleanup(func() { bus.Close() })
+	s.bus = bus
+	s.relay = startRelay(s.t, bus.Address())
+	return s.relay.address
+}
+
+// provide writes down the server as a provider of the root.
+func (s *stage) provide() {
+	t := s.t
+	t.Helper()
 	if err := os.MkdirAll(filepath.Join(s.root, "providers"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -175,8 +203,6 @@ func newStage(t *testing.T, o options) *stage {
 	if err := os.WriteFile(filepath.Join(s.root, "providers/demo.json"), file.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.noSecrets)
-	return s
 }
 
 // process is a running keytray.
