@@ -145,7 +145,7 @@ func TestAServerWithOtherKeysIsRefused(t *testing.T) {
 		url = r.srv.issuer + "/auth?" + strings.TrimSpace(query)
 		return done
 	})
-	come(r.srv.person("alice", url), nil)
+	come(r.srv.signIn("alice", url), nil)
 	if got := p.wait(); got.code != 1 || !strings.Contains(got.stderr, "the ID token is not valid") {
 		t.Errorf("exit %d, %s", got.code, got.stderr)
 	}
