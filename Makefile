@@ -58,6 +58,8 @@ test:
 	$(tool) gotestsum --format pkgname --format-hide-empty-pkg --rerun-fails=2 --packages=./... -- $$race -timeout 15m $(TESTFLAGS)
 	$(call say,test: the whole simulation, which the race detector only samples)
 	@$(tool) gotestsum --format pkgname -- -run Simulation ./keeper
+	$(call say,test: what other programs make of keytray helper)
+	@$(GO) test -C e2e/parsers -count=1 -timeout 5m $(TESTFLAGS) ./...
 
 # Minutes; the tests are skipped where npm does not answer. What is for
 # TESTFLAGS=-short is less of OpenClaw, whose gateway takes its time.
@@ -97,11 +99,13 @@ tidy-check:
 	@$(GO) mod tidy -diff
 	@cd tools && $(GO) mod tidy -diff
 	@cd e2e/servers && $(GO) mod tidy -diff
+	@cd e2e/parsers && $(GO) mod tidy -diff
 
 vet:
 	$(call say,check: go vet)
 	@$(GO) vet ./...
 	@$(GO) vet -C e2e/servers ./...
+	@$(GO) vet -C e2e/parsers ./...
 
 # Also for the systems that this is not, the packages that have other files there:
 # those are seen by nobody else, and cross does the rest. The tray draws with cgo on
@@ -112,6 +116,7 @@ lint:
 	echo "check: golangci-lint for linux"; \
 	GOOS=linux "$$lint" run; \
 	(cd e2e/servers && "$$lint" run -c ../../.golangci.yml); \
+	(cd e2e/parsers && "$$lint" run -c ../../.golangci.yml); \
 	for os in windows darwin; do \
 		echo "check: golangci-lint for $$os"; \
 		others=$$({ files linux; files $$os; } | sort | uniq -u | cut -d' ' -f1 | uniq); \
