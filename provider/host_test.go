@@ -32,6 +32,20 @@ func TestParseHost(t *testing.T) {
 	}
 }
 
+func TestHostsAreOneServerByAllButTheUser(t *testing.T) {
+	t.Parallel()
+	named, _ := provider.ParseHost("https://me@127.0.0.1:8080")
+	for s, want := range map[string]bool{
+		"127.0.0.1:8080": true, "you@127.0.0.1:8080": true,
+		"http://127.0.0.1:8080": false, "127.0.0.1": false, "127.0.0.2:8080": false,
+	} {
+		asked, err := provider.ParseHost(s)
+		if err != nil || named.Is(asked) != want {
+			t.Errorf("%s is %s: %v, %v, want %v", named, s, named.Is(asked), err, want)
+		}
+	}
+}
+
 func FuzzParseHost(f *testing.F) {
 	for _, s := range []string{"git.acme.test", "http://u@[::1]:80", "a%0ab@x", "https://x/", "HTTPS://X:1"} {
 		f.Add(s)
