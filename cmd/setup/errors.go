@@ -159,7 +159,7 @@ func Explain(err error) (code int, hint string) {
 		{client.ErrChanged, ExitLater, "try again in a moment; nothing was moved"},
 		{client.ErrFormat, ExitFailed, "let the program write its file anew, or repair it"},
 		{keeper.ErrUnrenewed, ExitLater, "leave out --no-refresh, or let the tray or `keytray watch` renew it"},
-		{export.ErrPlanToken, ExitUsage, "CLAUDE_CODE_OAUTH_TOKEN takes it; --gateway says that a gateway does"},
+		{export.ErrPlanToken, ExitUsage, "`keytray run -- claude` hands it over as CLAUDE_CODE_OAUTH_TOKEN would; --gateway says that a gateway takes it"},
 		{export.ErrNotAWS, ExitUsage, "paste one: `keytray models auth paste-api-key --provider aws`, as AKIA...:SECRET or ASIA...:SECRET:SESSION"},
 		{keeper.ErrShortLife, ExitFailed, "ask for less with --min-ttl"},
 		{loan.ErrLinks, ExitFailed, "on Windows turn on Developer Mode, or keep Codex's own file current: `keytray sync add --format codex`"},
