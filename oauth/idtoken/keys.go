@@ -2,13 +2,17 @@ package idtoken
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -48,6 +52,12 @@ func parseKeys(b []byte) (keySet, error) {
 	var keys keySet
 	for _, raw := range set.Keys {
 		var k jose.JSONWebKey
+		var purpose struct {
+			Ops []string `json:"key_ops"` // which go-jose does not look at
+		}
+		if json.Unmarshal(raw, &purpose) != nil || purpose.Ops != nil && !slices.Contains(purpose.Ops, "verify") {
+			continue
+		}
 		if k.UnmarshalJSON(raw) == nil && k.Valid() && k.IsPublic() && (k.Use == "" || k.Use == "sig") {
 			keys = append(keys, k)
 		}
@@ -77,11 +87,22 @@ func (s keySet) VerifySignature(_ context.Context, token string) ([]byte, error)
 		return nil, errNoKey
 	}
 	for _, k := range fitting {
-		if payload, err := sig.Verify(k.Key); err == nil {
+		if payload, err := sig.Verify(k.Key); err == nil && salted(k, header.Algorithm, token, sig.Signatures[0].Signature) {
 			return payload, nil
 		}
 	}
 	return nil, errNoKey
+}
+
+// salted reports whether the salt of a PS256 signature has the length that it
+// must have (RFC 7518 §3.5); go-jose takes any.
+func salted(k jose.JSONWebKey, alg, token string, signature []byte) bool {
+	key, ok := k.Key.(*rsa.PublicKey)
+	if !ok || alg != "PS256" {
+		return true
+	}
+	sum := sha256.Sum256([]byte(token[:strings.LastIndexByte(token, '.')]))
+	return rsa.VerifyPSS(key, crypto.SHA256, sum[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 }
 
 // fits reports whether a key is made for that algorithm, and strong enough.
