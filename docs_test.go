@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/keytray/keytray/provider"
 )
@@ -93,19 +92,19 @@ func TestDocumentsAreShort(t *testing.T) {
 	}
 }
 
-func TestReadmeProviderFileLoads(t *testing.T) {
+var jsonc = regexp.MustCompile("(?s)```jsonc\n(.*?)```")
+
+func TestProviderFilesInDocumentsLoad(t *testing.T) {
 	t.Parallel()
-	_, rest, _ := strings.Cut(documents(t)["README.md"], "```jsonc\n")
-	example, _, ok := strings.Cut(rest, "```")
-	if !ok {
-		t.Fatal("README.md has no jsonc block")
-	}
-	root := fstest.MapFS{provider.Folder + "/acme.json": {Data: []byte(example)}}
-	catalog, err := provider.Load(root, provider.Builtin())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := catalog.Find("acme"); !ok {
-		t.Error("the provider of README.md is not in the catalog")
+	for name, want := range map[string]int{"README.md": 1, "docs/providers.md": 3} {
+		examples := jsonc.FindAllStringSubmatch(documents(t)[name], -1)
+		if len(examples) != want {
+			t.Errorf("%s has %d provider files, want %d", name, len(examples), want)
+		}
+		for _, example := range examples {
+			if _, err := provider.Read(name, []byte(example[1]), provider.Builtin()); err != nil {
+				t.Errorf("%v in\n%s", err, example[1])
+			}
+		}
 	}
 }

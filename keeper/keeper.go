@@ -185,6 +185,11 @@ func (k *Keeper) clientOf(ctx context.Context, p provider.OAuth) (*oauth.Client,
 	return &oauth.Client{Transport: k.Client.Transport, Key: key}, nil
 }
 
+// ForgetClient removes from the keychain what p's client proves itself with.
+func (k *Keeper) ForgetClient(ctx context.Context, p provider.OAuth) error {
+	return k.Store.DropClientKey(ctx, pinOf(p))
+}
+
 func (k *Keeper) oauthProvider(id string) (provider.OAuth, error) {
 	p, ok := k.Providers.Find(id)
 	if !ok {

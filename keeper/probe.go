@@ -39,7 +39,7 @@ func (k *Keeper) probeOf(p sink.Profile) (request *provider.Probe, header string
 		if entry.OAuth == nil {
 			return nil, ""
 		}
-		if entry.OAuth.Probe == nil && entry.OAuth.UserinfoEndpoint != "" {
+		if o := entry.OAuth; o.Probe == nil && o.UserinfoEndpoint != "" && o.Exchange == nil { // which wants the other token
 			return &provider.Probe{Endpoint: entry.OAuth.UserinfoEndpoint}, ""
 		}
 		return entry.OAuth.Probe, ""

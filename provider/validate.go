@@ -43,9 +43,6 @@ var reserved = []string{
 	"scope", "state",
 }
 
-// reservedHeaders are those of an exchange that belong to the protocol.
-var reservedHeaders = []string{"authorization", "connection", "content-length", "cookie", "host", "proxy-authorization", "transfer-encoding"}
-
 // CheckID reports whether id can be that of a provider, as a [*FieldError].
 func CheckID(id string) error {
 	if id == "" {
@@ -255,7 +252,7 @@ func (o OAuth) checkExchange() error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(x.Headers)) {
-		if !headerPattern.MatchString(name) || slices.Contains(reservedHeaders, strings.ToLower(name)) {
+		if !isHeader(name) && !strings.EqualFold(name, "User-Agent") { // which some want to be an editor's
 			return invalid("exchange.headers", "must not set %q", name)
 		}
 		if value := x.Headers[name]; len(value) > 200 || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,6 +35,9 @@ func (a *app) providersCommand() *cobra.Command {
 	cmd.AddCommand(list, a.providersAddCommand(), &cobra.Command{
 		Use: "show PROVIDER", Short: "Print the entry of one, as a provider file", Args: usage(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error { return a.showProvider(args[0]) },
+	}, &cobra.Command{
+		Use: "remove PROVIDER", Short: "Remove the file of one of yours, and the secret of its client", Args: usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.removeProvider(cmd.Context(), args[0]) },
 	}, &cobra.Command{
 		Use: "validate FILE...", Short: "Check provider files, and name line and field of what is wrong", Args: usage(cobra.MinimumNArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error { return a.validateProviders(args) },
@@ -275,4 +279,56 @@ func (a *app) writeProvider(root sink.Root, p provider.Provider, dryRun bool) er
 	fmt.Fprintf(a.sys.stderr, "wrote %s\nsign in with: keytray login %s\n", name, p.ID)
 	_, err = fmt.Fprintln(a.sys.stdout, p.ID)
 	return err
+}
+
+// removeProvider removes a provider of the person's own that nobody is signed in
+// to.
+func (a *app) removeProvider(ctx context.Context, id string) error {
+	k, err := a.keeper(true)
+	if err != nil {
+		return err
+	}
+	p, ok := k.Providers.Find(id)
+	if _, builtIn := provider.Builtin().Find(id); !ok || builtIn {
+		return setup.Usage(fmt.Errorf("%s is no provider of yours", id), "see `keytray providers list`")
+	}
+	for _, agent := range k.Store.AllAgents() {
+		for login, err := range k.Store.Profiles(agent.ID) {
+			if err == nil && login.Provider == id {
+				return setup.Hinted(fmt.Errorf("%s is signed in", login.ID), "keytray logout "+login.ID+" --agent "+agent.ID)
+			}
+		}
+	}
+	name, err := fileOf(k.Store.Dir(), id)
+	if err != nil {
+		return err
+	}
+	if p.OAuth != nil && p.OAuth.ClientAuth.Confidential() {
+		if err := a.unlocking(ctx, func() error { return k.ForgetClient(ctx, *p.OAuth) }); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(name); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(a.sys.stderr, "removed", name)
+	return err
+}
+
+// fileOf is the file that a provider was read from: people name them as they like.
+func fileOf(root, id string) (string, error) {
+	names, err := filepath.Glob(filepath.Join(root, provider.Folder, "*.json"))
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		if p, err := provider.Read(name, b, nil); err == nil && p.ID == id {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("finding the file of %s: %w", id, fs.ErrNotExist)
 }

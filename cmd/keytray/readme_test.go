@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"log/slog"
 	"os"
 	"regexp"
 	"slices"
@@ -8,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/keytray/keytray/oauth/oauthtest"
 )
 
 var (
@@ -15,14 +19,18 @@ var (
 	readmeFlag = regexp.MustCompile(`--([a-z-]+)( [a-z|\\]+)?`)
 )
 
-// TestReadmeCommandsExist finds every call that README.md quotes in the tree of
-// commands, with its flags and the words they may be given.
+// TestReadmeCommandsExist finds every call that README.md and docs/providers.md
+// quote in the tree of commands, with its flags and the words they may be given.
 func TestReadmeCommandsExist(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	calls := readmeCall.FindAllStringSubmatch(string(text), -1)
+	more, err := os.ReadFile("../../docs/providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := readmeCall.FindAllStringSubmatch(string(text)+strings.ReplaceAll(string(more), "\n", " "), -1)
 	if len(calls) < 10 {
 		t.Errorf("README.md quotes %d calls; the pattern of this test is wrong", len(calls))
 	}
@@ -56,5 +64,41 @@ func checkReadmeFlag(t *testing.T, cmd *cobra.Command, name, words string) {
 		if !strings.Contains(f.Usage, word) {
 			t.Errorf("%s --%s takes %s, not %s", cmd.CommandPath(), name, f.Usage, word)
 		}
+	}
+}
+
+// TestProviderDocumentRuns runs the commands of docs/providers.md, with a server
+// of ours in place of the one that they name.
+func TestProviderDocumentRuns(t *testing.T) {
+	text, err := os.ReadFile("../../docs/providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := oauthtest.New(oauthtest.Options{})
+	if err := server.Start(t.Context(), "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	environ, ran := []string{"HOME=" + t.TempDir()}, 0
+	for line := range strings.Lines(string(text)) {
+		call, ok := strings.CutPrefix(strings.TrimSpace(line), "keytray providers ")
+		if !ok || !strings.HasPrefix(line, "    ") {
+			continue
+		}
+		ran++
+		if strings.HasPrefix(call, "add ") {
+			call = strings.ReplaceAll(call, "https://login.acme.example", server.URL) + " --allow-http-loopback"
+		}
+		var stderr strings.Builder
+		code := run(t.Context(), system{
+			args: append([]string{"providers"}, strings.Fields(call)...), environ: environ,
+			stdin: strings.NewReader(""), stdout: io.Discard, stderr: &stderr, log: slog.New(slog.DiscardHandler),
+		})
+		if code != 0 {
+			t.Errorf("keytray providers %s: exit %d, %s", call, code, &stderr)
+		}
+	}
+	if ran < 4 {
+		t.Errorf("ran %d commands; the pattern of this test is wrong", ran)
 	}
 }
