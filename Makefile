@@ -109,7 +109,8 @@ vet:
 
 # Also for the systems that this is not, the packages that have other files there:
 # those are seen by nobody else, and cross does the rest. The tray draws with cgo on
-# macOS, which cannot be compiled elsewhere.
+# macOS, which cannot be compiled elsewhere. With -trimpath, here and in cross, what
+# is compiled is what the tests use, too.
 lint:
 	@set -e; lint=$$($(tool) -n golangci-lint); \
 	files() { CGO_ENABLED=0 GOOS=$$1 $(GO) list -f '{{.Dir}} {{.GoFiles}} {{.TestGoFiles}} {{.XTestGoFiles}}' ./...; }; \
@@ -121,7 +122,7 @@ lint:
 		echo "check: golangci-lint for $$os"; \
 		others=$$({ files linux; files $$os; } | sort | uniq -u | cut -d' ' -f1 | uniq); \
 		[ $$os != darwin ] || others=$$(printf '%s\n' $$others | grep -v '/cmd/tray$$'); \
-		GOOS=$$os "$$lint" run $$others; \
+		GOFLAGS="$$GOFLAGS -trimpath" GOOS=$$os "$$lint" run $$others; \
 	done
 
 # deadcode reports and succeeds; here its report is the failure.
@@ -131,6 +132,7 @@ deadcode:
 	if [ -n "$$out" ]; then echo "$$out"; exit 1; fi
 
 # The tray of macOS is type-checked only.
+cross: export GOFLAGS := $(GOFLAGS) -trimpath
 cross:
 	@set -e; for target in $(CROSS); do \
 		programs='./cmd/keytray ./cmd/tray'; \

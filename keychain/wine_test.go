@@ -32,7 +32,7 @@ func TestOnWindows(t *testing.T) {
 		}
 		return string(out)
 	}
-	build := exec.Command("go", "test", "-c", "-o", filepath.Join(dir, "keychain.exe"), ".")
+	build := exec.Command("go", "test", "-c", "-trimpath", "-o", filepath.Join(dir, "keychain.exe"), ".")
 	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building for Windows: %v\n%s", err, out)

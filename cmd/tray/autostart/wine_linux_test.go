@@ -45,7 +45,7 @@ func TestOnWindows(t *testing.T) {
 		"../../../keychain/testdata/processprng.c", "-ladvapi32")
 	for folder, least := range map[string]int{".": 4, "../icon": 2} {
 		program := filepath.Join(dir, "test.exe")
-		run(windows, folder, "go", "test", "-c", "-o", program, ".")
+		run(windows, folder, "go", "test", "-c", "-trimpath", "-o", program, ".")
 		out := run(env, folder, wine, program, "-test.v", "-test.short")
 		if passed := strings.Count(out, "--- PASS: TestWindows"); passed < least {
 			t.Errorf("%s: %d of the tests of Windows ran, want %d\n%s", folder, passed, least, out)
