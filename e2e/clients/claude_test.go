@@ -3,7 +3,7 @@
 package clients
 
 import (
-	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -47,12 +47,13 @@ func (r *shop) claudeConfig(settings string) (dir string) {
 	return dir
 }
 
-// TestClaudeByHelper has Claude Code run keytray for the key, again after a 401.
+// TestClaudeByHelper has Claude Code run keytray for the key, again after a 401, with
+// the settings that keytray prints.
 func TestClaudeByHelper(t *testing.T) {
 	r := newClaude(t)
 	const first, second = "sk-ant-api03-first-of-this-test-only", "sk-ant-api03-second-of-this-test-only"
 	r.paste(first, "paste-api-key", "--provider", "anthropic")
-	dir := r.claudeConfig(fmt.Sprintf(`{"apiKeyHelper": "%s token anthropic"}`, keytray))
+	dir := r.claudeConfig(r.must(keytray, "helper", "claude", "anthropic", "--setup"))
 	ask := func() { r.answered(r.with([]string{"CLAUDE_CONFIG_DIR=" + dir}, r.program, "-p", "hi")) }
 	ask()
 	r.asked(messages, 0, first)
@@ -68,6 +69,21 @@ func TestClaudeByVariable(t *testing.T) {
 	dir := r.claudeConfig("{}")
 	r.answered(r.with([]string{"CLAUDE_CONFIG_DIR=" + dir, "CLAUDE_CODE_OAUTH_TOKEN=" + r.token("anthropic")}, r.program, "-p", "hi"))
 	r.asked(messages, 0, setupToken(1))
+}
+
+// TestClaudeRun hands it over on a pipe, which no other process can read.
+func TestClaudeRun(t *testing.T) {
+	r := newClaude(t)
+	if err := os.Symlink(r.program, filepath.Join(r.dir, "bin", "claude")); err != nil {
+		t.Fatal(err)
+	}
+	r.paste(setupToken(1), "setup-token")
+	dir := r.claudeConfig("{}")
+	r.answered(r.with([]string{"CLAUDE_CONFIG_DIR=" + dir}, keytray, "run", "--", "claude", "-p", "hi"))
+	r.asked(messages, 0, setupToken(1))
+	if left := r.in([]string{setupToken(1)}); len(left) > 0 {
+		t.Errorf("after keytray run the token is in %q", left)
+	}
 }
 
 // TestClaudeByFile has a token replaced while Claude Code uses it: its file is

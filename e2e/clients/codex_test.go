@@ -4,7 +4,6 @@ package clients
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -44,20 +43,6 @@ func (r *shop) exec(home string, env ...string) said {
 // responses is where Codex asks.
 const responses = "/responses"
 
-// asProvider is a config.toml that has a command for the token.
-func (r *shop) asProvider(args ...string) string {
-	list, _ := json.Marshal(args)
-	return fmt.Sprintf(`model_provider = "keytray"
-[model_providers.keytray]
-name = "OpenAI by keytray"
-base_url = "https://chatgpt.com/backend-api/codex"
-wire_api = "responses"
-[model_providers.keytray.auth]
-command = %q
-args = %s
-`, keytray, list)
-}
-
 // TestCodexByFile hands Codex the file that export writes.
 func TestCodexByFile(t *testing.T) {
 	r := newCodex(t)
@@ -76,10 +61,11 @@ func TestCodexByFile(t *testing.T) {
 	r.must(keytray, "refresh", "openai-codex")
 }
 
-// TestCodexByCommand has Codex run keytray for the token, again after a 401.
+// TestCodexByCommand has Codex run keytray for the token, again after a 401, with
+// the configuration that keytray prints.
 func TestCodexByCommand(t *testing.T) {
 	r := newCodex(t)
-	home := r.codexHome("codex", r.asProvider("token", "openai-codex"))
+	home := r.codexHome("codex", r.must(keytray, "helper", "codex", "openai-codex", "--setup"))
 	token := r.token("openai-codex")
 	r.set(func() { r.refuse = 1 })
 	r.answered(r.exec(home))
@@ -116,6 +102,30 @@ func TestCodexAtExpiry(t *testing.T) {
 		r.answered(got)
 	}
 	r.asked(responses, 2, token)
+}
+
+// TestCodexRun lends Codex a token for as long as it runs, which is renewed in the
+// middle.
+func TestCodexRun(t *testing.T) {
+	r := newCodex(t)
+	if err := os.Symlink(r.program, filepath.Join(r.dir, "bin", "codex")); err != nil {
+		t.Fatal(err)
+	}
+	first := r.token("openai-codex")
+	r.outdate(first, func() {
+		r.must(keytray, "refresh", "openai-codex")
+		second := r.token("openai-codex")
+		r.eventually("a private home with the new token", func() bool { return len(r.in([]string{second})) > 0 })
+	})
+	r.answered(r.run("", keytray, "run", "--", "codex", "exec", "--skip-git-repo-check", "-C", filepath.Join(r.dir, "work"), "hi"))
+	second := r.token("openai-codex")
+	r.asked(responses, 2, first, second)
+	if left := r.in([]string{first, second}); len(left) > 0 {
+		t.Errorf("after keytray run an access token is in %q", left)
+	}
+	if sessions, _ := filepath.Glob(filepath.Join(r.home, ".codex", "sessions", "*")); len(sessions) == 0 {
+		t.Error("what Codex wrote of the session is not in its own home")
+	}
 }
 
 // TestCodexCopies shows what the others prevent: with copies of one login in two

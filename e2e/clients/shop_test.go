@@ -73,7 +73,7 @@ func (r *shop) token(provider string) string {
 // export writes a file of that format.
 func (r *shop) export(provider, format, file string) {
 	r.t.Helper()
-	r.write(file, r.must(keytray, "export", provider, "--format", format))
+	r.must(keytray, "export", provider, "--format", format, "--out", file)
 }
 
 // with runs a program with more in its environment.
