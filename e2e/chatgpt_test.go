@@ -157,6 +157,7 @@ func (r chatRig) port1457(t *testing.T) {
 }
 
 func (r chatRig) pasted(t *testing.T) {
+	t.Helper()
 	take(t, "127.0.0.1:1455", "127.0.0.1:1457")
 	in, out, err := os.Pipe()
 	if err != nil {
@@ -192,6 +193,7 @@ func (r chatRig) codeLogin(t *testing.T, args ...string) *process {
 }
 
 func (r chatRig) code(t *testing.T) {
+	t.Helper()
 	r.codeLogin(t, "--device")
 	r.s.set(func() {
 		if r.s.polls != 3 {
@@ -201,12 +203,14 @@ func (r chatRig) code(t *testing.T) {
 }
 
 func (r chatRig) far(t *testing.T) {
+	t.Helper()
 	if text := r.codeLogin(t).stderr(); !chatPage.MatchString(text) || !strings.Contains(text, "paste the address") {
 		t.Errorf("the page is not offered beside the code:\n%s", text)
 	}
 }
 
 func (r chatRig) noCodes(t *testing.T) {
+	t.Helper()
 	r.s.set(func() { r.s.closed = true })
 	got := r.run("login", "openai-codex", "--device")
 	if got.code != 1 || !strings.Contains(got.stderr, "offers no sign-in with a code") || !strings.Contains(got.stderr, "security settings") {
@@ -219,6 +223,7 @@ func (r chatRig) noCodes(t *testing.T) {
 }
 
 func (r chatRig) refreshed(t *testing.T) {
+	t.Helper()
 	before := r.must("token", "openai-codex").stdout
 	r.must("refresh", "openai-codex")
 	if r.must("token", "openai-codex").stdout == before {
@@ -240,6 +245,7 @@ func (r chatRig) refreshed(t *testing.T) {
 // refused: each of the three errors ends the login, says why, and a new sign-in
 // mends it.
 func (r chatRig) refused(t *testing.T) {
+	t.Helper()
 	for code, says := range map[string]string{
 		"refresh_token_expired":     "the provider let this login expire",
 		"refresh_token_reused":      "another program used this login, so the provider ended it",
@@ -260,6 +266,7 @@ func (r chatRig) refused(t *testing.T) {
 
 // logout ends the login here and at the server, with a request as Codex sends it.
 func (r chatRig) logout(t *testing.T) {
+	t.Helper()
 	r.must("logout", "openai-codex:ada@example.org")
 	r.s.set(func() {
 		if len(r.s.revoked) != 1 {

@@ -239,8 +239,13 @@ func TestDeviceExchange(t *testing.T) {
 		})
 	}
 	for _, answer := range []says{
-		{200, `{}`}, {200, `{"authorization_code":"a"}`}, {200, `{"code_verifier":"v"}`}, {200, `[`}, {400, `{"error":"expired_token"}`},
-		{400, `{"error":{"code":"x","message":"da_SECRET"}}`}, {400, `{"error":"x","error_description":"no code ABCD-12345"}`},
+		{200, `{}`},
+		{200, `{"authorization_code":"a"}`},
+		{200, `{"code_verifier":"v"}`},
+		{200, `[`},
+		{400, `{"error":"expired_token"}`},
+		{400, `{"error":{"code":"x","message":"da_SECRET"}}`},
+		{400, `{"error":"x","error_description":"no code ABCD-12345"}`},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{answers: []says{{200, chatStart}, answer}}
