@@ -177,12 +177,6 @@ func (r *keyring) say(passphrase secret.Text) {
 	r.passphrase = passphrase
 }
 
-func (r *keyring) said() secret.Text {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.passphrase
-}
-
 func (r *keyring) key(identity string, read func(passphrase secret.Text) (sealed.Key, error)) (sealed.Key, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
