@@ -261,7 +261,6 @@ func (v *aviary) others() []probe {
 			{args: []string{"--format", "codex", "--out", filepath.Join(v.out, "codex"), profileID}},
 			{args: []string{"--format", "pi", "--out", filepath.Join(v.out, "pi"), "anthropic:default"}},
 		},
-		"run":      {{args: []string{"--for", "codex", profileID, "--", "true"}}, {args: []string{"--for", "claude", "anthropic:default", "--", "true"}}},
 		"sync now": {{}}, "sync remove": {{args: []string{synced}}},
 		"run": v.lendings(), "helper git": v.toGit(), "helper docker": v.toDocker(),
 		"openclaw resolve": {{stdin: `{"protocolVersion":1,"provider":"p","ids":["p/0123456789abcdef"]}`}, {stdin: "{"}},
