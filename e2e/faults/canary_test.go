@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/keytray/keytray/export"
 )
 
@@ -104,7 +106,7 @@ func newAviary(t *testing.T, life time.Duration) *aviary {
 	long := strings.Repeat("Yq7Zt3", 16)
 	for _, c := range [][]string{
 		{"setup-token", "anthropic", "sk-ant-oat01-" + long},
-		{"paste-token", "github-copilot", "gho_canaryK3vT9xW2"},
+		{"paste-token", "github-copilot", "github_pat_canaryK3vT9xW2"},
 		{"paste-token", "acme", "canary-J8mR4pL6sD1f"},
 		{"paste-api-key", "openai", "sk-canary-B5nH2gF7kQ0w"},
 		{"paste-api-key", "aws", "AKIAIOSFODNN7CANARY1:wJalrXUtnFEMI/K7MDENG+bPxRfiCYCANARYKEY2"},
@@ -247,7 +249,7 @@ func (v *aviary) others() []probe {
 	const while = 1500 * time.Millisecond // for commands that wait for somebody
 	synced := filepath.Join(v.out, "synced")
 	table := map[string][]probe{
-		"token": v.tokens(profileID), "export": {{args: []string{profileID}, shows: true}},
+		"token": v.tokens(profileID), "export": v.seals(),
 		"demo":  nil, // lives elsewhere, and is a test of its own
 		"login": {{args: []string{"demo", "--no-browser"}, limit: while}}, "models auth login": {{args: []string{"--provider", "demo", "--no-browser"}, limit: while}},
 		"watch":  {{args: []string{"--json"}, limit: while}},
@@ -293,6 +295,23 @@ func (v *aviary) helped() []probe {
 		all = append(all, probe{args: []string{profile}, shows: true}, probe{args: []string{profile, "--setup"}})
 	}
 	return all
+}
+
+// seals are exports that only another machine can open, one that moves a login
+// to where it may not go, and one that is not sealed.
+func (v *aviary) seals() []probe {
+	there, err := age.GenerateX25519Identity()
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	to := []string{"--sealed", "--recipient", there.Recipient().String()}
+	return []probe{
+		{args: []string{profileID}, shows: true},
+		{args: append([]string{"--all"}, to...)},
+		{args: append([]string{profileID, "--expires", "1h", "--out", filepath.Join(v.out, "sealed")}, to...)},
+		{args: append([]string{profileID, "--move"}, to...)},
+		{args: []string{profileID, "--sealed", "--recipient", "age1"}},
+	}
 }
 
 func (v *aviary) toGit() []probe {
