@@ -18,10 +18,12 @@ func keys() Catalog {
 	key := func(id, name, page, keys, env, prefix string) Provider {
 		return Provider{ID: id, Name: name, Page: page, APIKey: &Static{Page: keys, Env: env, Prefix: prefix}}
 	}
+	google := key("google", "Google Gemini", "https://ai.google.dev/gemini-api/docs/api-key", "https://aistudio.google.com/apikey", "GEMINI_API_KEY", "")
+	google.APIKey.Header = "x-goog-api-key"
 	return Catalog{
+		google,
 		key("cerebras", "Cerebras", "https://inference-docs.cerebras.ai/quickstart", "https://cloud.cerebras.ai/", "CEREBRAS_API_KEY", ""),
 		key("deepseek", "DeepSeek", "https://api-docs.deepseek.com/", "https://platform.deepseek.com/api_keys", "DEEPSEEK_API_KEY", ""),
-		key("google", "Google Gemini", "https://ai.google.dev/gemini-api/docs/api-key", "https://aistudio.google.com/apikey", "GEMINI_API_KEY", ""),
 		key("groq", "Groq", "https://console.groq.com/docs/quickstart", "https://console.groq.com/keys", "GROQ_API_KEY", "gsk_"),
 		key("huggingface", "Hugging Face", "https://huggingface.co/docs/hub/security-tokens", "https://huggingface.co/settings/tokens", "HF_TOKEN", "hf_"),
 		key("mistral", "Mistral", "https://docs.mistral.ai/getting-started/quickstart", "https://console.mistral.ai/api-keys", "MISTRAL_API_KEY", ""),

@@ -307,6 +307,9 @@ func TestBuiltinIsValid(t *testing.T) {
 		if p.Page == "" {
 			t.Errorf("%s does not say where its facts come from", p.ID)
 		}
+		if (p.OAuth != nil || p.SetupToken != nil) && p.Vendor == "" {
+			t.Errorf("%s does not say whose plan its tokens belong to, so they would go to anybody's tools", p.ID)
+		}
 	}
 }
 
