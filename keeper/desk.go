@@ -36,9 +36,23 @@ func (j *job) login(ctx context.Context, k *Keeper, r Request) (sink.Profile, er
 			j.tell(e)
 			return nil
 		},
-		Pasted:  pasted,
-		Refused: j.refuse,
+		Pasted:    pasted,
+		Refused:   j.refuse,
+		ClientKey: func(ctx context.Context) (secret.Text, error) { return j.clientKey(ctx, k, r) },
 	})
+}
+
+// clientKey asks for what proves a provider's client, which happens once.
+func (j *job) clientKey(ctx context.Context, k *Keeper, r Request) (text secret.Text, err error) {
+	if j.w.Desk == nil {
+		return text, sink.ErrNoClientKey
+	}
+	name := k.name(r.Provider)
+	err = j.asking(func() error {
+		text, err = j.w.Desk.Ask(ctx, "Sign in to "+name, "Paste the secret of the client that is registered with "+name+". It is kept in the keychain and not asked for again.")
+		return err
+	})
+	return text, err
 }
 
 // loginWithCode signs in with a code, in a dialog that stays until that is done.
@@ -60,7 +74,8 @@ func (j *job) loginWithCode(ctx context.Context, k *Keeper, r Request) (sink.Pro
 			dialogs.Go(func() { over(j.offer(waiting, say, c)) })
 			return nil
 		},
-		Refused: j.refuse,
+		Refused:   j.refuse,
+		ClientKey: func(ctx context.Context) (secret.Text, error) { return j.clientKey(ctx, k, r) },
 	})
 	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
 		err = context.Cause(waiting)
