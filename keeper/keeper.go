@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/oauth"
+	"github.com/keytray/keytray/oauth/clientauth"
 	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
@@ -183,6 +184,15 @@ func (k *Keeper) clientOf(ctx context.Context, p provider.OAuth) (*oauth.Client,
 		return nil, err
 	}
 	return &oauth.Client{Transport: k.Client.Transport, Key: key}, nil
+}
+
+// KeepClient keeps in the keychain what p's client proves itself with.
+func (k *Keeper) KeepClient(ctx context.Context, p provider.OAuth, text secret.Text) error {
+	key, err := clientauth.Clean(p, text)
+	if err != nil {
+		return err
+	}
+	return k.Store.SetClientKey(ctx, pinOf(p), key)
 }
 
 // ForgetClient removes from the keychain what p's client proves itself with.

@@ -140,3 +140,34 @@ func openAICodex() Provider {
 		},
 	}
 }
+
+// GeminiCLI is the Google login of Gemini CLI, by way of the client of the one that
+// is installed. It is no part of the catalog: that client is Google's, and so the
+// person's own file names it. Google rotates nothing.
+func GeminiCLI(client string) Provider {
+	return Provider{
+		ID:     "google-gemini-cli",
+		Name:   "Google (Gemini CLI)",
+		Page:   "https://github.com/google-gemini/gemini-cli/blob/main/packages/core/src/code_assist/oauth2.ts",
+		Vendor: "google",
+		OAuth: &OAuth{
+			Issuer:                "https://accounts.google.com",
+			AuthorizationEndpoint: "https://accounts.google.com/o/oauth2/v2/auth",
+			TokenEndpoint:         "https://oauth2.googleapis.com/token",
+			RevocationEndpoint:    "https://oauth2.googleapis.com/revoke",
+			UserinfoEndpoint:      "https://openidconnect.googleapis.com/v1/userinfo",
+			JWKSURI:               "https://www.googleapis.com/oauth2/v3/certs",
+			ClientID:              client,
+			ClientAuth:            SecretPost,
+			Scopes: []string{
+				"openid", "https://www.googleapis.com/auth/cloud-platform",
+				"https://www.googleapis.com/auth/userinfo.email", "https://www.googleapis.com/auth/userinfo.profile",
+			},
+			AuthorizationParams: map[string]string{"access_type": "offline", "prompt": "consent"},
+			Redirect:            Redirect{Path: "/oauth2callback"},
+			Env:                 "GOOGLE_CLOUD_ACCESS_TOKEN",
+			Identity:            Identity{Account: []string{"sub"}, Email: []string{"email"}, Required: true},
+			Policy:              Graceful,
+		},
+	}
+}

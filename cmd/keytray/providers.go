@@ -14,11 +14,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keytray/keytray/client"
 	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/oauth/discovery"
 	"github.com/keytray/keytray/oauth/wire"
 	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/provider"
+	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -139,7 +141,7 @@ type newProvider struct {
 	issuer, id, name, client, auth, path, redirectHost string
 	scopes                                             []string
 	ports                                              []int
-	allowHTTP, assumePKCE, dryRun                      bool
+	allowHTTP, assumePKCE, dryRun, gemini              bool
 }
 
 func (a *app) providersAddCommand() *cobra.Command {
@@ -159,6 +161,7 @@ keychain.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.addProvider(cmd.Context(), n) },
 	}
 	f := cmd.Flags()
+	f.BoolVar(&n.gemini, "gemini-cli", false, "experimental: the Google login of Gemini CLI, with the client of the one that is installed")
 	f.StringVar(&n.issuer, "issuer", "", "the server's issuer, letter by letter")
 	f.StringVar(&n.client, "client-id", "", "id of the registered client")
 	f.StringVar(&n.id, "id", "", "what the provider is called in commands (default: made of the host)")
@@ -175,6 +178,9 @@ keychain.`,
 }
 
 func (a *app) addProvider(ctx context.Context, n newProvider) error {
+	if n.gemini {
+		return a.addGemini(ctx, n.dryRun)
+	}
 	if n.issuer == "" || n.client == "" {
 		return setup.Usage(errors.New("--issuer or --client-id is missing"), "keytray providers add --help")
 	}
@@ -203,6 +209,43 @@ func (a *app) addProvider(ctx context.Context, n newProvider) error {
 		fmt.Fprintf(a.sys.stderr, "keytray: the server does not say that it takes clients with %s; it says %s\n", n.auth, plain.Text(strings.Join(m.AuthMethods, ", ")))
 	}
 	return a.writeProvider(root, p, n.dryRun)
+}
+
+// addGemini writes the entry of Gemini CLI's login. Its client comes from the
+// environment, or from the program.
+func (a *app) addGemini(ctx context.Context, dryRun bool) error {
+	c := client.GoogleClient{
+		ID:     a.world.Getenv("GEMINI_CLI_OAUTH_CLIENT_ID"),
+		Secret: secret.New(a.world.Getenv("GEMINI_CLI_OAUTH_CLIENT_SECRET")),
+	}
+	if c.ID == "" || c.Secret.Empty() {
+		var err error
+		if c, err = client.FindGoogleClient(a.world.Getenv("PATH")); err != nil {
+			return setup.Hinted(err, "install it (npm install -g @google/gemini-cli), or set GEMINI_CLI_OAUTH_CLIENT_ID and GEMINI_CLI_OAUTH_CLIENT_SECRET")
+		}
+		fmt.Fprintf(a.sys.stderr, "the client is that of %s\n", c.From)
+	}
+	k, err := a.keeper(true)
+	if err != nil {
+		return err
+	}
+	p := provider.GeminiCLI(c.ID)
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	if _, taken := k.Providers.Find(p.ID); taken {
+		return setup.Usage(fmt.Errorf("there is a provider %s already", p.ID), "keytray providers remove "+p.ID)
+	}
+	if !dryRun {
+		if err := a.unlocking(ctx, func() error { return k.KeepClient(ctx, *p.OAuth, c.Secret) }); err != nil {
+			return err
+		}
+	}
+	root, err := a.root(false)
+	if err != nil {
+		return err
+	}
+	return a.writeProvider(root, p, dryRun)
 }
 
 // entry is what the metadata and the flags make together.
