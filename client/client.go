@@ -176,8 +176,12 @@ func (p Places) dir(variable string, below ...string) string {
 func Find(program string, p Places) ([]Source, error) {
 	var all []Source
 	switch program {
-	case codex:
-		all = []Source{{Program: codex, Path: filepath.Join(p.dir("CODEX_HOME", ".codex"), "auth.json")}}
+	case codex, pi, opencode:
+		s, err := File(program, p)
+		if err != nil {
+			return nil, err
+		}
+		all = []Source{s}
 	case claude:
 		dir := p.dir("CLAUDE_CONFIG_DIR", ".claude")
 		if d := p.Getenv("CLAUDE_SECURESTORAGE_CONFIG_DIR"); filepath.IsAbs(d) {
@@ -194,10 +198,6 @@ func Find(program string, p Places) ([]Source, error) {
 			return nil, &RefusedError{openclaw, "it keeps them in a database, which Keytray does not touch", "sign in anew with `keytray login PROVIDER`"}
 		}
 		all = openclawSources(dir, agentDir, cmp.Or(p.Credentials, filepath.Join(dir, "credentials")))
-	case pi:
-		all = []Source{{Program: pi, Path: filepath.Join(p.dir("PI_CODING_AGENT_DIR", ".pi", "agent"), "auth.json")}}
-	case opencode:
-		all = []Source{{Program: opencode, Path: filepath.Join(p.opencodeDir(), "auth.json")}}
 	case gemini:
 		return nil, &RefusedError{gemini, "Google renews them for a registered client only, and does not rotate their refresh tokens, so that copies do no harm", "keep a Gemini API key here: `keytray models auth paste-api-key --provider google`"}
 	case copilot:

@@ -16,8 +16,8 @@
 // The links stay: the program has written down where its files are. A login has
 // one home, which all who run with it at a time share.
 //
-// Who runs holds a lock of its own in the home's folder for as long as it lives. A
-// home that has a lock which nobody holds, and none that somebody does, was left by
+// Who runs holds a lock of its own in the home's folder for as long as it lives, of
+// a name that is never used again and so may be removed. A home that has a lock which nobody holds, and none that somebody does, was left by
 // a process that was killed: [Homes.Sweep] settles it.
 package loan
 

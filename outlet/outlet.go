@@ -7,8 +7,8 @@
 //
 // Whoever writes a file takes the outlet's lock first, fetches under it, and gives
 // it back when the file is there. Generations of a login only grow, so a later
-// writer never has an older token. The locks of the file's own program come after
-// that and are held for the writing alone.
+// writer never has an older token. The lock comes before all others, as fetching may
+// renew the login; those of the file's own program are held for the writing alone.
 //
 // A file has the old text or the new one, whenever its writer dies.
 package outlet
@@ -142,6 +142,10 @@ func (l List) save(o Outlet) error {
 	if _, err := os.Lstat(l.file(o, suffix)); err == nil {
 		return fmt.Errorf("%s: %w", o.Path, ErrKept)
 	}
+	return l.put(o)
+}
+
+func (l List) put(o Outlet) error {
 	b, err := json.Marshal(o)
 	if err != nil {
 		return err

@@ -185,6 +185,28 @@ func TestTheListIsOfOneRoot(t *testing.T) {
 	}
 }
 
+// TestFilesFollowTheirLogins to another state folder.
+func TestFilesFollowTheirLogins(t *testing.T) {
+	s := newScene(t)
+	must(t, s.list.Add(t.Context(), s.out, s.fetch))
+	to := t.TempDir()
+	must(t, s.list.Move(t.Context(), s.out.Root, to, []sink.Ref{{Agent: "main", ID: "another"}}))
+	if all, err := s.list.All(to); len(all) > 0 || err != nil {
+		t.Errorf("the file of a login that stayed is at %v, %v", all, err)
+	}
+	must(t, s.list.Move(t.Context(), s.out.Root, to, []sink.Ref{s.out.Login()}))
+	all, err := s.list.All(to)
+	if len(all) != 1 || all[0].Path != s.out.Path || err != nil {
+		t.Fatalf("after the move: %v, %v", all, err)
+	}
+	s.out = all[0]
+	s.generation.Store(2)
+	must(t, s.list.Write(t.Context(), s.out, nil, s.fetch))
+	if s.read() != 2 {
+		t.Errorf("generation %d, want 2", s.read())
+	}
+}
+
 // TestFailuresAreRetried, ever more slowly, and no more once it works.
 func TestFailuresAreRetried(t *testing.T) {
 	s := newScene(t)

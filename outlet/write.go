@@ -92,6 +92,30 @@ func (l List) Remove(ctx context.Context, o Outlet) error {
 	return l.forget(o)
 }
 
+// Move lets the files follow logins that have moved to another state folder.
+func (l List) Move(ctx context.Context, from, to string, moved []sink.Ref) error {
+	all, err := l.All(from)
+	for _, o := range all {
+		if slices.Contains(moved, o.Login()) {
+			err = errors.Join(err, l.move(ctx, o, to))
+		}
+	}
+	return err
+}
+
+func (l List) move(ctx context.Context, o Outlet, to string) error {
+	unlock, err := l.lock(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if now, err := l.read(l.file(o, suffix)); err != nil || now != o {
+		return err
+	}
+	o.Root = to
+	return l.put(o)
+}
+
 // write is Write under the outlet's lock.
 func (l List) write(ctx context.Context, o Outlet, fetch Fetch) error {
 	last := l.Last(o)

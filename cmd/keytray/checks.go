@@ -70,6 +70,9 @@ func lookAtOldFolder(ctx context.Context, v *visit) []finding {
 	for _, ref := range moved {
 		found = append(found, mended("moved %s of agent %s here", ref.ID, ref.Agent))
 	}
+	if list, e := v.a.world.Outlets(); e == nil && len(moved) > 0 {
+		err = errors.Join(err, list.Move(ctx, old.Dir(), v.k.Store.Dir(), moved))
+	}
 	if err != nil {
 		found = append(found, broken(err))
 	}
