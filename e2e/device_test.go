@@ -12,6 +12,8 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -184,4 +186,38 @@ func TestACodeInTheTray(t *testing.T) {
 	if !slices.Contains(r.srv.ledger().Access, strings.TrimSpace(r.must("token", "rig").stdout)) {
 		t.Error("that login has no token of the server's")
 	}
+}
+
+// TestWithoutAnOpenerACodeComesByItself: one click, no program that could open a
+// page, and the person is shown what to do.
+func TestWithoutAnOpenerACodeComesByItself(t *testing.T) {
+	t.Parallel()
+	need(t, "Xvfb", "xdotool", "zenity", "xclip", dunst)
+	zenity, err := exec.LookPath("zenity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t)
+	d := newDesktop(t, r)
+	d.notifications(dunst)
+	programs := t.TempDir()
+	if err := os.Symlink(zenity, filepath.Join(programs, "zenity")); err != nil {
+		t.Fatal(err)
+	}
+	path := slices.IndexFunc(d.env, func(s string) bool { return strings.HasPrefix(s, "PATH=") })
+	all := d.env
+	d.env = slices.Clone(all)
+	d.env[path] = "PATH=" + programs
+	tr := d.keytrayTray()
+	d.env = all
+	tr.choose("Sign in", "Rig")
+	d.dialog("no-opener", []string{"key", "Tab", "Tab", "Tab", "space"}) // Copy
+	var code string
+	eventually(t, "the code in the clipboard", func() bool {
+		code = d.clipboard()
+		return code != ""
+	})
+	r.srv.enter("alice", r.srv.issuer+"/device", code)
+	tr.awaitItem("✓ Rig", "✓ alice@example.org – works")
+	tr.quit(syscall.SIGTERM)
 }
