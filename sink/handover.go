@@ -186,13 +186,15 @@ type receipt struct {
 	V    int   `json:"v"`
 	Ref  Ref   `json:"ref"`
 	Wall int64 `json:"wall"`
-	Done bool  `json:"done"`
+	// Done says that the login is here, G as which generation.
+	Done bool   `json:"done"`
+	G    uint64 `json:"generation,omitempty"`
 }
 
 // Receive takes over a login that another machine has handed over: receipt, slot
 // (read back), mirror, receipt signed. Whatever ends it in between, the same parcel
-// is taken again under the same name, and only under that. ErrReceived means that
-// it was taken over before; ErrExists that there is another login of that name.
+// is taken again under the same name, and only under that, until the login has been
+// renewed. ErrReceived means that it was taken over before; ErrExists that there is another login of that name.
 func (s *Store) Receive(ctx context.Context, ref Ref, p Parcel) error {
 	tx, unlock, err := s.begin(ctx, ref, nil)
 	if err != nil {
@@ -209,7 +211,7 @@ func (s *Store) Receive(ctx context.Context, ref Ref, p Parcel) error {
 	}
 	defer free()
 	here := tx.cur != nil && tx.cur.cred.Parcel == p.ID
-	if err := s.unreceived(path, ref); err != nil {
+	if err := tx.unreceived(path, here); err != nil {
 		return errors.Join(err, tx.tidy(ctx))
 	}
 	if tx.cur != nil && !here {
@@ -229,7 +231,7 @@ func (s *Store) Receive(ctx context.Context, ref Ref, p Parcel) error {
 	if _, ok := errors.AsType[*MirrorError](saved); saved != nil && !ok {
 		return saved
 	}
-	r.Done = true
+	r.Done, r.G = true, tx.Generation()
 	if err := s.disk.Replace(path, mustJSON(r)); err != nil {
 		return errors.Join(saved, fmt.Errorf("remembering what was received: %w", err))
 	}
@@ -237,9 +239,10 @@ func (s *Store) Receive(ctx context.Context, ref Ref, p Parcel) error {
 }
 
 // unreceived refuses a parcel that was taken over, or begun to be under another
-// name.
-func (s *Store) unreceived(path string, ref Ref) error {
-	b, err := s.disk.Read(path, 64<<10)
+// name. One that is here and was not renewed yet is not over: its file would still
+// work.
+func (tx *Tx) unreceived(path string, here bool) error {
+	b, err := tx.s.disk.Read(path, 64<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -250,9 +253,11 @@ func (s *Store) unreceived(path string, ref Ref) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("reading what was received: %w", err)
+	case r.Done && here && r.Ref == tx.ref && r.G == tx.cur.g:
+		return nil
 	case r.Done:
 		return fmt.Errorf("%w, on %s as %s of agent %s", ErrReceived, on(r.Wall), r.Ref.ID, r.Ref.Agent)
-	case r.Ref != ref:
+	case r.Ref != tx.ref:
 		return fmt.Errorf("%w in part, as %s of agent %s: say that again", ErrReceived, r.Ref.ID, r.Ref.Agent)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 	"github.com/keytray/keytray/sink/sinktest"
 )
@@ -249,6 +250,26 @@ func (w *world) takesNoMore(n int) {
 	must(w.t, w.open().Remove(w.t.Context(), alice, nil))
 	if err := w.open().Receive(w.t.Context(), alice, parcel()); !errors.Is(err, sink.ErrReceived) {
 		w.t.Errorf("step %d: after a logout: %v, want %v", n, err, sink.ErrReceived)
+	}
+}
+
+// TestAParcelIsOverWhenItIsRenewed: until then the file would work too, and the same
+// command may try again to end that.
+func TestAParcelIsOverWhenItIsRenewed(t *testing.T) {
+	w := newWorld(t)
+	for range 2 {
+		must(t, w.open().Receive(t.Context(), alice, parcel()))
+		if p, err := w.open().Profile(alice); err != nil || p.Generation != 1 {
+			t.Errorf("generation %d, %v, want 1", p.Generation, err)
+		}
+	}
+	must(t, w.open().Update(t.Context(), alice, func(tx *sink.Tx) error {
+		c, _ := tx.Current()
+		c.Refresh = secret.New("refresh-2")
+		return errors.Join(tx.Sending(), tx.Received(c))
+	}))
+	if err := w.open().Receive(t.Context(), alice, parcel()); !errors.Is(err, sink.ErrReceived) {
+		t.Errorf("after a renewal: %v, want %v", err, sink.ErrReceived)
 	}
 }
 
