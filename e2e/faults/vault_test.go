@@ -228,7 +228,7 @@ func TestKillAHandOverAtEveryStep(t *testing.T) {
 
 // half is the file before it has its name.
 func half(file string) string {
-	return filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".keytray-move")
+	return filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".keytray.moving")
 }
 
 func exists(path string) bool {
