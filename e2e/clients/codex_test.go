@@ -126,6 +126,10 @@ func TestCodexRun(t *testing.T) {
 	if sessions, _ := filepath.Glob(filepath.Join(r.home, ".codex", "sessions", "*")); len(sessions) == 0 {
 		t.Error("what Codex wrote of the session is not in its own home")
 	}
+
+	// Codex noted where the session is, and finds it there from its own home (ADR 14).
+	r.must(keytray, "export", "openai-codex", "--format", "codex", "--out", filepath.Join(r.home, ".codex", "auth.json"))
+	r.answered(r.run("", filepath.Join(r.dir, "bin", "codex"), "exec", "resume", "--last", "--skip-git-repo-check", "again"))
 }
 
 // TestCodexCopies shows what the others prevent: with copies of one login in two
