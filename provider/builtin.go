@@ -13,22 +13,23 @@ func Builtin() Catalog {
 }
 
 // keys are the services that issue API keys and no more. The variable is the one
-// that their own libraries read.
+// that their own libraries read; the probe a list that only a key opens, of the
+// key itself where the models are for everybody.
 func keys() Catalog {
-	key := func(id, name, page, keys, env, prefix string) Provider {
-		return Provider{ID: id, Name: name, Page: page, APIKey: &Static{Page: keys, Env: env, Prefix: prefix}}
+	key := func(id, name, page, keys, env, prefix, probe string) Provider {
+		return Provider{ID: id, Name: name, Page: page, APIKey: &Static{Page: keys, Env: env, Prefix: prefix, Probe: &Probe{Endpoint: probe}}}
 	}
-	google := key("google", "Google Gemini", "https://ai.google.dev/gemini-api/docs/api-key", "https://aistudio.google.com/apikey", "GEMINI_API_KEY", "")
+	google := key("google", "Google Gemini", "https://ai.google.dev/gemini-api/docs/api-key", "https://aistudio.google.com/apikey", "GEMINI_API_KEY", "", "https://generativelanguage.googleapis.com/v1beta/models")
 	google.APIKey.Header = "x-goog-api-key"
 	return Catalog{
 		google,
-		key("cerebras", "Cerebras", "https://inference-docs.cerebras.ai/quickstart", "https://cloud.cerebras.ai/", "CEREBRAS_API_KEY", ""),
-		key("deepseek", "DeepSeek", "https://api-docs.deepseek.com/", "https://platform.deepseek.com/api_keys", "DEEPSEEK_API_KEY", ""),
-		key("groq", "Groq", "https://console.groq.com/docs/quickstart", "https://console.groq.com/keys", "GROQ_API_KEY", "gsk_"),
-		key("huggingface", "Hugging Face", "https://huggingface.co/docs/hub/security-tokens", "https://huggingface.co/settings/tokens", "HF_TOKEN", "hf_"),
-		key("mistral", "Mistral", "https://docs.mistral.ai/getting-started/quickstart", "https://console.mistral.ai/api-keys", "MISTRAL_API_KEY", ""),
-		key("openrouter", "OpenRouter", "https://openrouter.ai/docs/api-reference/authentication", "https://openrouter.ai/settings/keys", "OPENROUTER_API_KEY", "sk-or-"),
-		key("xai", "xAI", "https://docs.x.ai/docs/tutorial", "https://console.x.ai/", "XAI_API_KEY", "xai-"),
+		key("cerebras", "Cerebras", "https://inference-docs.cerebras.ai/quickstart", "https://cloud.cerebras.ai/", "CEREBRAS_API_KEY", "", "https://api.cerebras.ai/v1/models"),
+		key("deepseek", "DeepSeek", "https://api-docs.deepseek.com/", "https://platform.deepseek.com/api_keys", "DEEPSEEK_API_KEY", "", "https://api.deepseek.com/models"),
+		key("groq", "Groq", "https://console.groq.com/docs/quickstart", "https://console.groq.com/keys", "GROQ_API_KEY", "gsk_", "https://api.groq.com/openai/v1/models"),
+		key("huggingface", "Hugging Face", "https://huggingface.co/docs/hub/security-tokens", "https://huggingface.co/settings/tokens", "HF_TOKEN", "hf_", "https://huggingface.co/api/whoami-v2"),
+		key("mistral", "Mistral", "https://docs.mistral.ai/getting-started/quickstart", "https://console.mistral.ai/api-keys", "MISTRAL_API_KEY", "", "https://api.mistral.ai/v1/models"),
+		key("openrouter", "OpenRouter", "https://openrouter.ai/docs/api-reference/authentication", "https://openrouter.ai/settings/keys", "OPENROUTER_API_KEY", "sk-or-", "https://openrouter.ai/api/v1/key"),
+		key("xai", "xAI", "https://docs.x.ai/docs/tutorial", "https://console.x.ai/", "XAI_API_KEY", "xai-", "https://api.x.ai/v1/models"),
 	}
 }
 
