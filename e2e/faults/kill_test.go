@@ -119,6 +119,12 @@ func TestKillAtEveryStep(t *testing.T) {
 // dieAt runs a renewal that dies there.
 func (s *stage) dieAt(a at, args ...string) {
 	s.t.Helper()
+	s.dieIn(a, append([]string{"token", profileID}, args...)...)
+}
+
+// dieIn runs a command that dies there.
+func (s *stage) dieIn(a at, command ...string) {
+	s.t.Helper()
 	var under []string
 	v := newVictim()
 	if a.call != "" {
@@ -127,13 +133,14 @@ func (s *stage) dieAt(a at, args ...string) {
 		s.dieInRelay(a, v.kill)
 		s.dieInServer(a.server, v.kill)
 	}
-	p := s.start(under, append([]string{"token", profileID}, args...)...)
+	p := s.start(under, command...)
 	v <- p
 	if got := p.wait(); got.code != -1 {
 		s.t.Fatalf("the process was not killed: exit %d\n%s", got.code, got.stderr)
 	}
 	s.relay.on(nil)
 	s.as.onRefresh(nil)
+	s.as.onRevoke(nil)
 	s.as.onAccept(nil)
 }
 
@@ -255,6 +262,13 @@ func (s *stage) dieInServer(point string, kill func()) {
 	switch point {
 	case "accept":
 		s.as.onAccept(kill)
+	case "revoke":
+		s.as.onRevoke(func(http.ResponseWriter, *http.Request, http.Handler) { kill() })
+	case "revoked":
+		s.as.onRevoke(func(_ http.ResponseWriter, r *http.Request, next http.Handler) {
+			next.ServeHTTP(httptest.NewRecorder(), r)
+			kill()
+		})
 	case "request":
 		s.as.onRefresh(func(http.ResponseWriter, *http.Request, http.Handler) { kill() })
 	case "commit":

@@ -26,6 +26,7 @@ type authServer struct {
 	ledger []sent
 	busy   int
 	hook   func(w http.ResponseWriter, r *http.Request, next http.Handler)
+	revoke func(w http.ResponseWriter, r *http.Request, next http.Handler)
 	accept func()
 }
 
@@ -66,6 +67,13 @@ func (a *authServer) down() { a.srv.Close() }
 
 // ServeHTTP notes each refresh token that arrives, and lets the hook decide.
 func (a *authServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	revoke := a.revoke
+	a.mu.Unlock()
+	if r.URL.Path == "/revoke" && revoke != nil {
+		revoke(w, r, a.Server)
+		return
+	}
 	if r.URL.Path != "/token" {
 		a.Server.ServeHTTP(w, r)
 		return
@@ -116,6 +124,13 @@ func (a *authServer) onRefresh(hook func(w http.ResponseWriter, r *http.Request,
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.hook = hook
+}
+
+// onRevoke sets the hook in front of revocations; nil takes it away.
+func (a *authServer) onRevoke(hook func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.revoke = hook
 }
 
 // onAccept sets what happens to a connection before anything is read from it;
