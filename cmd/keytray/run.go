@@ -378,10 +378,14 @@ func (l *lending) tend(ctx context.Context, home *loan.Home) (failure error) {
 		case <-changes:
 		case <-rest.C:
 		}
-		failure = l.freshen(ctx, home)
-		if errors.Is(failure, loan.ErrOwn) {
+		err := l.freshen(ctx, home)
+		switch {
+		case errors.Is(err, loan.ErrOwn):
 			return nil // it has signed in by itself
+		case err != nil && ctx.Err() != nil: // which is no failure
+			return failure
 		}
+		failure = err
 		rest.Reset(l.rest(failure))
 	}
 }
