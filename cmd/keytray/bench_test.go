@@ -3,13 +3,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,43 +20,14 @@ import (
 
 // BenchmarkToken starts, in turn, a process each of: keytray handing out a
 // valid token, a ten-line program that reads a secret of that size with
-// go-keyring, libsecret's own tool, and nothing. It reports the medians, and
-// keytray's ratio to the two.
+// go-keyring, nothing, and the tools of others that are there. It reports the
+// medians, and keytray's ratio to each.
 func BenchmarkToken(b *testing.B) {
-	desk, err := session.Start(b.Context(), b.TempDir())
-	if _, missing := errors.AsType[*session.MissingError](err); missing {
-		b.Skip(err)
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer desk.Close()
-	bin := build(b)
-	home := b.TempDir()
-	env := append(desk.Env(), "HOME="+home, "PATH="+os.Getenv("PATH"))
-	signInForBench(b, bin, home, env)
-	store := exec.Command("secret-tool", "store", "--label=bench", "service", "bench", "username", "item")
-	store.Env = env
-	store.Stdin = bytes.NewReader(bytes.Repeat([]byte("x"), 4000))
-	if out, err := store.CombinedOutput(); err != nil {
-		b.Skipf("secret-tool: %v: %s (Debian: apt-get install libsecret-tools)", err, out)
-	}
-	programs := map[string][]string{
-		"keytray":     {filepath.Join(bin, "keytray"), "token", "demo"},
-		"tenlines":    {filepath.Join(bin, "tenlines")},
-		"secret-tool": {"secret-tool", "lookup", "service", "bench", "username", "item"},
-		"true":        {"true"},
-	}
+	programs, env := contestants(b)
 	took := map[string][]float64{}
 	for b.Loop() {
-		for name, args := range programs {
-			cmd := exec.Command(args[0], args[1:]...)
-			cmd.Env = env
-			began := time.Now()
-			if out, err := cmd.CombinedOutput(); err != nil {
-				b.Fatalf("%s: %v: %s", name, err, out)
-			}
-			took[name] = append(took[name], time.Since(began).Seconds()*1000)
+		for name, p := range programs {
+			took[name] = append(took[name], p.time(b, env).Seconds()*1000)
 		}
 	}
 	median := map[string]float64{}
@@ -64,8 +36,112 @@ func BenchmarkToken(b *testing.B) {
 		median[name] = times[len(times)/2]
 		b.ReportMetric(median[name], name+"-ms")
 	}
-	b.ReportMetric(median["keytray"]/median["tenlines"], "keytray/tenlines")
-	b.ReportMetric(median["keytray"]/median["secret-tool"], "keytray/secret-tool")
+	for name := range programs {
+		if name != "keytray" && name != "true" {
+			b.ReportMetric(median["keytray"]/median[name], "keytray/"+name)
+		}
+	}
+}
+
+// BenchmarkTokenCrowd has 200 processes ask at once, and reports how many are
+// answered in a second.
+func BenchmarkTokenCrowd(b *testing.B) {
+	programs, env := contestants(b)
+	for _, name := range []string{"keytray", "tenlines", "secret-tool"} {
+		b.Run(name, func(b *testing.B) {
+			const callers = 200
+			for b.Loop() {
+				var crowd sync.WaitGroup
+				for range callers {
+					crowd.Go(func() { programs[name].time(b, env) })
+				}
+				crowd.Wait()
+			}
+			b.ReportMetric(float64(callers*b.N)/b.Elapsed().Seconds(), "answers/s")
+		})
+	}
+}
+
+// contestant is a program that hands out a secret.
+type contestant struct {
+	args  []string
+	stdin string
+}
+
+// time runs it once.
+func (c contestant) time(b *testing.B, env []string) time.Duration {
+	b.Helper()
+	cmd := exec.Command(c.args[0], c.args[1:]...)
+	cmd.Env, cmd.Stdin = env, strings.NewReader(c.stdin)
+	began := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Errorf("%s: %v: %s", c.args[0], err, out)
+	}
+	return time.Since(began)
+}
+
+// contestants are the programs, each with a secret of 4000 bytes in a keyring of
+// the benchmark's. Of others' tools only secret-tool has to be there.
+func contestants(b *testing.B) (all map[string]contestant, env []string) {
+	b.Helper()
+	desk, err := session.Start(b.Context(), b.TempDir())
+	if _, missing := errors.AsType[*session.MissingError](err); missing {
+		b.Skip(err)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = desk.Close() })
+	bin := build(b)
+	home := b.TempDir()
+	env = append(desk.Env(), "HOME="+home, "PATH="+os.Getenv("PATH"))
+	signInForBench(b, bin, home, env)
+	secret := strings.Repeat("x", 4000)
+	all = map[string]contestant{
+		"keytray":  {args: []string{filepath.Join(bin, "keytray"), "token", "demo"}},
+		"tenlines": {args: []string{filepath.Join(bin, "tenlines")}},
+		"true":     {args: []string{"true"}},
+	}
+	b.Cleanup(func() { // pass starts an agent
+		stop := exec.Command("gpgconf", "--kill", "all")
+		stop.Env = env
+		_ = stop.Run()
+	})
+	const server = "https://bench.example"
+	for name, other := range map[string]struct {
+		store, fetch contestant
+		debian       string
+	}{
+		"secret-tool": {
+			contestant{[]string{"secret-tool", "store", "--label=bench", "service", "bench", "username", "item"}, secret},
+			contestant{args: []string{"secret-tool", "lookup", "service", "bench", "username", "item"}}, "libsecret-tools",
+		},
+		"docker-credential": {
+			contestant{[]string{"docker-credential-secretservice", "store"}, `{"ServerURL":"` + server + `","Username":"item","Secret":"` + secret + `"}`},
+			contestant{[]string{"docker-credential-secretservice", "get"}, server}, "golang-docker-credential-helpers",
+		},
+		// gh is asked for what it finds in its file, without the keyring that newer ones use.
+		"gh": {
+			contestant{[]string{"sh", "-c", `mkdir -p "$HOME/.config/gh" && cat >"$HOME/.config/gh/hosts.yml"`}, "github.com:\n  oauth_token: " + secret + "\n  user: item\n"},
+			contestant{args: []string{"gh", "auth", "token"}}, "gh",
+		},
+		"pass": {
+			contestant{[]string{"sh", "-c", `mkdir -m 700 "$HOME/.gnupg" && gpg --batch --quiet --passphrase '' --quick-gen-key bench default default never &&
+				pass init bench >/dev/null && pass insert -m bench`}, secret},
+			contestant{args: []string{"pass", "show", "bench"}}, "pass",
+		},
+	} {
+		if _, err := exec.LookPath(other.fetch.args[0]); err != nil {
+			b.Logf("without %s (Debian: apt-get install %s)", name, other.debian)
+			continue
+		}
+		other.store.time(b, env)
+		all[name] = other.fetch
+	}
+	if _, ok := all["secret-tool"]; !ok {
+		b.Skip("secret-tool is missing")
+	}
+	return all, env
 }
 
 // build makes the programs as a packager would.
