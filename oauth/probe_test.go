@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,17 +42,17 @@ func TestProbeVerdicts(t *testing.T) {
 		{"repeats the token", status(401, `{"error":"x","error_description":"at_SECRET"}`), oauth.Unwanted},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			asked := 0
+			var asked atomic.Int32
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if asked++; r.Method != http.MethodGet || r.Header.Get("Authorization") != "Bearer at_SECRET" {
+				if asked.Add(1); r.Method != http.MethodGet || r.Header.Get("Authorization") != "Bearer at_SECRET" {
 					t.Errorf("%s with %q", r.Method, r.Header)
 				}
 				tt.answer(w, r)
 			}))
 			defer s.Close()
 			got, err := new(oauth.Client).Probe(t.Context(), provider.Probe{Endpoint: s.URL}, "", both.Access, time.Second)
-			if got != tt.want || (err == nil) != (got == oauth.Works) || asked != 1 {
-				t.Errorf("verdict %s (%v) after %d requests, want %s", got, err, asked, tt.want)
+			if got != tt.want || (err == nil) != (got == oauth.Works) || asked.Load() != 1 {
+				t.Errorf("verdict %s (%v) after %d requests, want %s", got, err, asked.Load(), tt.want)
 			}
 			if err != nil && strings.Contains(err.Error(), "SECRET") {
 				t.Errorf("the error shows the token: %v", err)

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,18 +21,25 @@ import (
 )
 
 // revoker is a revocation endpoint that keeps what it is sent.
-func revoker(t *testing.T, asJSON bool, answer http.HandlerFunc) (provider.OAuth, *[]string) {
+func revoker(t *testing.T, asJSON bool, answer http.HandlerFunc) (p provider.OAuth, sent func() []string) {
 	t.Helper()
+	var mu sync.Mutex // guards seen
 	var seen []string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
+		mu.Lock()
 		seen = append(seen, r.Header.Get("Content-Type")+" "+string(b))
+		mu.Unlock()
 		answer(w, r)
 	}))
 	t.Cleanup(s.Close)
-	p := at("https://as.test/t")
+	p = at("https://as.test/t")
 	p.RevocationEndpoint, p.RevocationJSON = s.URL, asJSON
-	return p, &seen
+	return p, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(seen)
+	}
 }
 
 func status(code int, body string) http.HandlerFunc {
@@ -48,20 +57,20 @@ func TestRevokeRequest(t *testing.T) {
 	if err := new(oauth.Client).Revoke(t.Context(), p, both); err != nil {
 		t.Fatal(err)
 	}
-	kind, body, _ := strings.Cut((*seen)[0], " ")
+	kind, body, _ := strings.Cut(seen()[0], " ")
 	form, err := url.ParseQuery(body)
 	want := url.Values{"token": {"rt_SECRET"}, "token_type_hint": {"refresh_token"}, "client_id": {p.ClientID}}
 	if err != nil || kind != "application/x-www-form-urlencoded" || form.Encode() != want.Encode() {
-		t.Errorf("sent %s, want the form %s", *seen, want.Encode())
+		t.Errorf("sent %s, want the form %s", seen(), want.Encode())
 	}
 	p, seen = revoker(t, true, status(200, ""))
 	if err := new(oauth.Client).Revoke(t.Context(), p, oauth.Token{Access: both.Access}); err != nil {
 		t.Fatal(err)
 	}
-	kind, body, _ = strings.Cut((*seen)[0], " ")
+	kind, body, _ = strings.Cut(seen()[0], " ")
 	var object map[string]string
 	if json.Unmarshal([]byte(body), &object) != nil || kind != "application/json" || object["token"] != "at_SECRET" || object["token_type_hint"] != "access_token" || len(object) != 3 {
-		t.Errorf("sent %s, want JSON with the access token", *seen)
+		t.Errorf("sent %s, want JSON with the access token", seen())
 	}
 }
 
@@ -88,8 +97,8 @@ func TestRevokeAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p, seen := revoker(t, false, tt.answer)
 			err := new(oauth.Client).Revoke(t.Context(), p, both)
-			if len(*seen) != tt.posts {
-				t.Errorf("%d requests, want %d", len(*seen), tt.posts)
+			if len(seen()) != tt.posts {
+				t.Errorf("%d requests, want %d", len(seen()), tt.posts)
 			}
 			if tt.code == "-" {
 				if err != nil {
