@@ -173,3 +173,25 @@ func TestAWorkerAsksForAClientsSecret(t *testing.T) {
 		t.Errorf("with nobody to ask, and the secret in the keychain: %v", err)
 	}
 }
+
+// TestAClientsSecretIsForOneEndpoint: an entry that names another token endpoint
+// does not get it.
+func TestAClientsSecretIsForOneEndpoint(t *testing.T) {
+	d, r, asked := confidential(t, "s3cret & more")
+	if _, err := d.keeper().Login(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []func(*provider.OAuth){
+		func(o *provider.OAuth) { o.TokenEndpoint = d.server.URL + "/elsewhere" },
+		func(o *provider.OAuth) { o.ClientID = "another" },
+		func(o *provider.OAuth) { o.Issuer = d.server.URL + "/x" },
+	} {
+		*asked = 0
+		entry := d.server.Provider()
+		change(entry.OAuth)
+		r.ClientKey = func(context.Context) (secret.Text, error) { *asked++; return secret.Text{}, nil }
+		if _, err := d.keeperOf(provider.Catalog{entry}).Login(t.Context(), r); !errors.Is(err, clientauth.ErrMissing) || *asked != 1 {
+			t.Errorf("%+v: %v, asked %d times, want 1", entry.OAuth, err, *asked)
+		}
+	}
+}
