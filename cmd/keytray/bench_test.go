@@ -114,21 +114,25 @@ func contestants(b *testing.B) (all map[string]contestant, env []string) {
 	}{
 		"secret-tool": {
 			contestant{[]string{"secret-tool", "store", "--label=bench", "service", "bench", "username", "item"}, secret},
-			contestant{args: []string{"secret-tool", "lookup", "service", "bench", "username", "item"}}, "libsecret-tools",
+			contestant{args: []string{"secret-tool", "lookup", "service", "bench", "username", "item"}},
+			"libsecret-tools",
 		},
 		"docker-credential": {
 			contestant{[]string{"docker-credential-secretservice", "store"}, `{"ServerURL":"` + server + `","Username":"item","Secret":"` + secret + `"}`},
-			contestant{[]string{"docker-credential-secretservice", "get"}, server}, "golang-docker-credential-helpers",
+			contestant{[]string{"docker-credential-secretservice", "get"}, server},
+			"golang-docker-credential-helpers",
 		},
 		// gh is asked for what it finds in its file, without the keyring that newer ones use.
 		"gh": {
 			contestant{[]string{"sh", "-c", `mkdir -p "$HOME/.config/gh" && cat >"$HOME/.config/gh/hosts.yml"`}, "github.com:\n  oauth_token: " + secret + "\n  user: item\n"},
-			contestant{args: []string{"gh", "auth", "token"}}, "gh",
+			contestant{args: []string{"gh", "auth", "token"}},
+			"gh",
 		},
 		"pass": {
 			contestant{[]string{"sh", "-c", `mkdir -m 700 "$HOME/.gnupg" && gpg --batch --quiet --passphrase '' --quick-gen-key bench default default never &&
 				pass init bench >/dev/null && pass insert -m bench`}, secret},
-			contestant{args: []string{"pass", "show", "bench"}}, "pass",
+			contestant{args: []string{"pass", "show", "bench"}},
+			"pass",
 		},
 	} {
 		if _, err := exec.LookPath(other.fetch.args[0]); err != nil {
