@@ -83,18 +83,26 @@ func (m *mover) entry(from, to string) error {
 	return move(from, to)
 }
 
-// move renames, or copies what lies on another file system.
+// move renames, or copies what lies on another file system and removes it here, for
+// what stayed would hide the real one from the next run, and at its end replace it.
 func move(from, to string) error {
 	if err := os.Rename(from, to); err == nil {
 		return nil
 	}
+	if err := copyEntry(from, to); err != nil {
+		return err
+	}
+	return os.RemoveAll(from)
+}
+
+func copyEntry(from, to string) error {
 	fi, err := os.Lstat(from)
 	if err != nil {
 		return err
 	}
 	switch {
 	case fi.IsDir():
-		return moveFolder(from, to, fi)
+		return copyFolder(from, to, fi)
 	case fi.Mode()&fs.ModeSymlink != 0:
 		target, err := os.Readlink(from)
 		if err != nil {
@@ -102,12 +110,12 @@ func move(from, to string) error {
 		}
 		return os.Symlink(target, to)
 	case fi.Mode().IsRegular():
-		return moveFile(from, to, fi)
+		return copyFile(from, to, fi)
 	}
 	return nil
 }
 
-func moveFolder(from, to string, fi fs.FileInfo) error {
+func copyFolder(from, to string, fi fs.FileInfo) error {
 	if err := os.Mkdir(to, fi.Mode().Perm()); err != nil {
 		return err
 	}
@@ -116,15 +124,15 @@ func moveFolder(from, to string, fi fs.FileInfo) error {
 		return err
 	}
 	for _, e := range entries {
-		if err := move(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
+		if err := copyEntry(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// moveFile copies to a new file, which takes its place when it is whole.
-func moveFile(from, to string, fi fs.FileInfo) error {
+// copyFile copies to a new file, which takes its place when it is whole.
+func copyFile(from, to string, fi fs.FileInfo) error {
 	src, err := os.Open(from)
 	if err != nil {
 		return err
@@ -138,11 +146,15 @@ func moveFile(from, to string, fi fs.FileInfo) error {
 	if err == nil {
 		err = dst.Sync()
 	}
-	if err := errors.Join(err, dst.Close()); err != nil {
+	err = errors.Join(err, dst.Close())
+	if err == nil {
+		err = os.Chmod(dst.Name(), fi.Mode().Perm())
+	}
+	if err == nil {
+		err = os.Rename(dst.Name(), to)
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("copying %s: %w", from, err), os.Remove(dst.Name()))
 	}
-	if err := os.Chmod(dst.Name(), fi.Mode().Perm()); err != nil {
-		return err
-	}
-	return os.Rename(dst.Name(), to)
+	return nil
 }

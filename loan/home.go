@@ -17,8 +17,9 @@
 // one home, which all who run with it at a time share.
 //
 // Who runs holds a lock of its own in the home's folder for as long as it lives, of
-// a name that is never used again and so may be removed. A home that has a lock which nobody holds, and none that somebody does, was left by
-// a process that was killed: [Homes.Sweep] settles it.
+// a name that is never used again and so may be removed. A home that has a lock
+// which nobody holds, and none that somebody does, was left by a process that was
+// killed: [Homes.Sweep] settles it.
 package loan
 
 import (
@@ -119,10 +120,10 @@ func (x *Home) enter() error {
 		return err
 	}
 	if living == 0 {
-		if old, err := x.recorded(); err == nil && dead > 0 {
+		if old, err := x.recorded(); err == nil && len(dead) > 0 {
 			y := *x
 			y.record = old
-			if _, err := y.settle(); err != nil {
+			if _, err := y.settle(dead); err != nil {
 				return err
 			}
 		}
@@ -141,32 +142,28 @@ func (x *Home) enter() error {
 	return x.furnish()
 }
 
-// census counts those who run here, and those who were killed, of whom it leaves no
-// trace.
-func (x *Home) census() (living, dead int, err error) {
+// census counts those who run here, and finds what those left who were killed.
+func (x *Home) census() (living int, dead []string, err error) {
 	dir := filepath.Join(x.folder, owners)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, 0, nil
+		return 0, nil, nil
 	}
 	if err != nil {
-		return 0, 0, err
+		return 0, nil, err
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		unlock, err := sink.RealLocker{}.TryLock(path)
 		if err != nil {
-			return 0, 0, err
+			return 0, nil, err
 		}
 		if unlock == nil {
 			living++
 			continue
 		}
 		unlock()
-		if err := os.Remove(path); err != nil {
-			return 0, 0, err
-		}
-		dead++
+		dead = append(dead, path)
 	}
 	return living, dead, nil
 }
@@ -254,14 +251,14 @@ func (x *Home) Close(ctx context.Context) (aside []string, err error) {
 	if err := x.leave(); err != nil {
 		return nil, err
 	}
-	living, _, err := x.census()
+	living, dead, err := x.census()
 	if err != nil || living > 0 {
 		return nil, err
 	}
 	if now, err := x.recorded(); err == nil {
 		x.record = now // of the first of those who ran at a time
 	}
-	return x.settle()
+	return x.settle(dead)
 }
 
 // leave says that we are here no more.
@@ -274,8 +271,9 @@ func (x *Home) leave() error {
 	return os.Remove(x.mine)
 }
 
-// settle makes a home that nobody runs in one of links alone.
-func (x *Home) settle() (aside []string, err error) {
+// settle makes a home that nobody runs in one of links alone. What the dead left
+// goes last: should we be killed too, somebody else begins anew.
+func (x *Home) settle(dead []string) (aside []string, err error) {
 	own, err := x.login().Owned()
 	if err != nil || !own {
 		err = x.discard() // first of all
@@ -292,7 +290,18 @@ func (x *Home) settle() (aside []string, err error) {
 	if _, err := os.Stat(x.record.Real); errors.Is(err, fs.ErrNotExist) {
 		return m.aside, os.RemoveAll(x.folder)
 	}
-	return m.aside, errors.Join(err, x.furnish())
+	if err := errors.Join(err, x.furnish()); err != nil {
+		return m.aside, err
+	}
+	return m.aside, bury(dead)
+}
+
+// bury removes what those left who were killed.
+func bury(dead []string) error {
+	if len(dead) == 0 {
+		return nil
+	}
+	return (sink.RealDisk{}).Remove(dead...)
 }
 
 // discard removes the file with the login and what is with it.
@@ -347,13 +356,13 @@ func (x *Home) sweep() (swept bool, err error) {
 	if err != nil || living > 0 {
 		return false, err
 	}
-	if _, err := os.Lstat(x.login().Path); dead == 0 && err != nil {
+	if _, err := os.Lstat(x.login().Path); len(dead) == 0 && err != nil {
 		return false, nil //nolint:nilerr // there is nothing to settle
 	}
 	if x.record, err = x.recorded(); err != nil {
-		return true, x.discard()
+		return true, errors.Join(x.discard(), bury(dead))
 	}
-	_, err = x.settle()
+	_, err = x.settle(dead)
 	return true, err
 }
 

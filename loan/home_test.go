@@ -171,6 +171,52 @@ func TestAReplacedLink(t *testing.T) {
 	s.links(h.Dir)
 }
 
+// TestAHomeOnAnotherFileSystem: what was copied there is linked here, as what was
+// moved is. Else the next run would not see the person's changes, and undo them.
+func TestAHomeOnAnotherFileSystem(t *testing.T) {
+	s := newScene(t)
+	s.real = elsewhere(t, t.TempDir())
+	s.write(s.real, "config.toml", "old")
+	then := time.Now().Add(-time.Hour)
+	must(t, os.Chtimes(filepath.Join(s.real, "config.toml"), then, then))
+	h := s.open("a")
+	s.write(h.Dir, "new", "replaced")
+	must(t, os.Rename(filepath.Join(h.Dir, "new"), filepath.Join(h.Dir, "config.toml")))
+	must(t, os.MkdirAll(filepath.Join(h.Dir, "sessions", "deep"), 0o700))
+	s.write(h.Dir, "sessions/deep/1", "one")
+	must(t, os.Symlink("deep/1", filepath.Join(h.Dir, "sessions", "last")))
+	s.close(h)
+	s.links(h.Dir)
+	if s.read(s.real, "config.toml") != "replaced" || s.read(s.real, "sessions/last") != "one" {
+		t.Error("not all is in the real home")
+	}
+	s.write(s.real, "config.toml", "mine")
+	must(t, os.Chtimes(filepath.Join(s.real, "config.toml"), then, then))
+	h = s.open("a")
+	if got := s.read(h.Dir, "config.toml"); got != "mine" {
+		t.Errorf("the next run sees %q, want the person's change", got)
+	}
+	s.close(h)
+	if got := s.read(s.real, "config.toml"); got != "mine" {
+		t.Errorf("the person's change became %q", got)
+	}
+}
+
+// elsewhere is a folder on another file system than dir.
+func elsewhere(t *testing.T, dir string) string {
+	t.Helper()
+	const memory = "/dev/shm"
+	var here, there syscall.Stat_t
+	must(t, syscall.Stat(dir, &here))
+	if err := syscall.Stat(memory, &there); err != nil || here.Dev == there.Dev {
+		t.Skip("there is one file system only")
+	}
+	other, err := os.MkdirTemp(memory, "keytray-") //nolint:usetesting // t.TempDir is on one file system
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(other)) })
+	return other
+}
+
 // TestALoginOfItsOwnIsNotLost: codex login in a run. The real one stays what it was.
 func TestALoginOfItsOwnIsNotLost(t *testing.T) {
 	s := newScene(t)
@@ -271,6 +317,33 @@ func TestAKilledRunIsSettled(t *testing.T) {
 				t.Errorf("another sweep settled %d homes, %v", n, err)
 			}
 		})
+	}
+}
+
+// TestASettlementIsBegunAnew where the first one came to no end.
+func TestASettlementIsBegunAnew(t *testing.T) {
+	s := newScene(t)
+	dir := s.killed()
+	long := strings.Repeat("n", 250) // and so there is no name to keep it beside
+	s.write(dir, long, "by the killed one")
+	s.write(s.real, long, "mine")
+	if _, err := s.homes.Sweep(t.Context()); err == nil {
+		t.Fatal("a name that is too long was made")
+	}
+	must(t, os.Remove(filepath.Join(s.real, long)))
+	if n, err := s.homes.Sweep(t.Context()); n != 1 || err != nil {
+		t.Errorf("the next sweep settled %d homes, %v; want 1", n, err)
+	}
+	s.links(dir)
+	if got := s.read(s.real, long); got != "by the killed one" {
+		t.Errorf("the file is %q", got)
+	}
+	entries, err := os.ReadDir(s.real)
+	must(t, err)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".keytray-") {
+			t.Errorf("%s is left", e.Name())
+		}
 	}
 }
 
