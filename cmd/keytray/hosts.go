@@ -55,7 +55,7 @@ func (l *request) hostFlags(cmd *cobra.Command) {
 }
 
 // run tells the verb, which the program adds at the end, from the login.
-func (l *request) run(cmd *cobra.Command, args []string, do func(context.Context, *keeper.Keeper, string) error) error {
+func (l *request) run(cmd *cobra.Command, args []string, do func(context.Context, string) error) error {
 	if l.setup {
 		if len(args) > 1 {
 			return setup.Usage(errors.New("--setup takes one login"), cmd.CommandPath()+" --help")
@@ -69,16 +69,12 @@ func (l *request) run(cmd *cobra.Command, args []string, do func(context.Context
 	if len(args) == 2 {
 		l.login = args[0]
 	}
-	k, err := l.app.keeper(false)
-	if err != nil {
-		return err
-	}
-	return do(cmd.Context(), k, args[len(args)-1])
+	return do(cmd.Context(), args[len(args)-1])
 }
 
 // git does what https://git-scm.com/docs/gitcredentials#_custom_helpers demands: of
-// any verb but get nothing, silently.
-func (l *request) git(ctx context.Context, k *keeper.Keeper, verb string) error {
+// any verb but get nothing, silently, whatever state we are in.
+func (l *request) git(ctx context.Context, verb string) error {
 	if verb != "get" {
 		return nil
 	}
@@ -93,6 +89,10 @@ func (l *request) git(ctx context.Context, k *keeper.Keeper, verb string) error 
 	if err != nil {
 		return nil //nolint:nilerr // not one of ours: git asks the next helper
 	}
+	k, err := l.app.keeper(false)
+	if err != nil {
+		return err
+	}
 	s, err := l.serving(k, asked)
 	if err != nil || s == nil {
 		return err
@@ -102,20 +102,20 @@ func (l *request) git(ctx context.Context, k *keeper.Keeper, verb string) error 
 
 // docker does what docker-credential-helpers says, errors on stdout included:
 // docker shows them.
-func (l *request) docker(ctx context.Context, k *keeper.Keeper, verb string) error {
-	err := l.dockerVerb(ctx, k, verb)
+func (l *request) docker(ctx context.Context, verb string) error {
+	err := l.dockerVerb(ctx, verb)
 	if err != nil {
 		fmt.Fprintln(l.app.sys.stdout, setup.OneLine(err))
 	}
 	return err
 }
 
-func (l *request) dockerVerb(ctx context.Context, k *keeper.Keeper, verb string) error {
+func (l *request) dockerVerb(ctx context.Context, verb string) error {
 	switch verb {
 	case "get":
-		return l.dockerGet(ctx, k)
+		return l.dockerGet(ctx)
 	case "list":
-		return l.dockerList(k)
+		return l.dockerList()
 	case "store", "erase":
 		return setup.Hinted(errors.New("keytray takes no credentials of docker's"), "sign in with `keytray login`, sign out with `keytray logout`")
 	default:
@@ -123,13 +123,17 @@ func (l *request) dockerVerb(ctx context.Context, k *keeper.Keeper, verb string)
 	}
 }
 
-func (l *request) dockerGet(ctx context.Context, k *keeper.Keeper) error {
+func (l *request) dockerGet(ctx context.Context) error {
 	if isTerminal(l.app.sys.stdout) {
 		return errTerminal()
 	}
 	server, err := export.ReadServer(l.app.sys.stdin)
 	if err != nil {
 		return setup.Usage(err, "docker runs this: `keytray helper docker --setup`")
+	}
+	k, err := l.app.keeper(false)
+	if err != nil {
+		return err
 	}
 	var s *service
 	if asked, err := provider.ParseHost(export.RegistryHost(server)); err == nil {
@@ -143,7 +147,11 @@ func (l *request) dockerGet(ctx context.Context, k *keeper.Keeper) error {
 	return l.lend(ctx, k, s.login, export.Docker(server, s.host.User))
 }
 
-func (l *request) dockerList(k *keeper.Keeper) error {
+func (l *request) dockerList() error {
+	k, err := l.app.keeper(false)
+	if err != nil {
+		return err
+	}
 	all, err := l.services(k)
 	if err != nil {
 		return err
