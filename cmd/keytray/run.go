@@ -49,6 +49,18 @@ var borrowers = []borrower{
 	{"gemini", []string{"google"}, []string{"GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_CLOUD_ACCESS_TOKEN"}},
 	{"copilot", []string{"github-copilot", "github"}, nil},
 	{"opencode", nil, nil},
+	{"pi", nil, nil},
+	{"aider", nil, nil},
+	{"llm", nil, nil},
+	{"litellm", nil, nil},
+}
+
+func borrowing() []string {
+	var names []string
+	for _, b := range borrowers {
+		names = append(names, b.name)
+	}
+	return names
 }
 
 // known finds the program that a command is, or that --for names.
@@ -116,7 +128,7 @@ those of keytray if the program was never started.`,
 			return l.run(cmd.Context())
 		},
 	}
-	cmd.Flags().StringVar(&program, "for", "", "which program it is: codex, claude, gemini, copilot, opencode")
+	cmd.Flags().StringVar(&program, "for", "", "which program it is: "+strings.Join(borrowing(), ", "))
 	cmd.Flags().BoolVar(&l.cross, "allow-cross-vendor", false, "let a plan's token go to another vendor's tool")
 	l.wants.flags(cmd)
 	return cmd
@@ -125,11 +137,7 @@ those of keytray if the program was never started.`,
 // know finds out which program is run; one that is not known takes a variable.
 func (l *lending) know(name string) error {
 	if name == "" {
-		base := filepath.Base(l.command[0])
-		if runtime.GOOS == "windows" {
-			base = strings.TrimSuffix(strings.ToLower(base), ".exe")
-		}
-		l.to, _ = known(base)
+		l.to, _ = known(commandName(l.command[0]))
 		return nil
 	}
 	var ok bool
@@ -137,6 +145,20 @@ func (l *lending) know(name string) error {
 		return setup.Usage(fmt.Errorf("there is no program %q", name), "leave --for out, and the token is in the environment")
 	}
 	return nil
+}
+
+// commandName is what people call a program. On Windows npm's have scripts of
+// several kinds.
+func commandName(path string) string {
+	base := filepath.Base(path)
+	if runtime.GOOS != "windows" {
+		return base
+	}
+	base = strings.ToLower(base)
+	if ext := filepath.Ext(base); slices.Contains([]string{".exe", ".cmd", ".bat", ".com"}, ext) {
+		return strings.TrimSuffix(base, ext)
+	}
+	return base
 }
 
 func (l *lending) run(ctx context.Context) error {
@@ -152,6 +174,9 @@ func (l *lending) run(ctx context.Context) error {
 	}
 	l.a.world.Sweep(ctx)
 	if err := l.borrow(ctx); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil { // a signal before there was a program
 		return err
 	}
 	c := loan.Child{Path: path, Args: l.command, Env: l.environ(), Stdin: file(l.a.sys.stdin), Stdout: file(l.a.sys.stdout), Stderr: file(l.a.sys.stderr)}
@@ -260,20 +285,19 @@ func (l *lending) descriptor() string {
 
 // variables are those that hold the token for a program that knows nothing else.
 func (l *lending) variables() ([]string, error) {
-	if l.to.name == "opencode" {
+	spec, _ := export.Find(l.to.name) // there is none for most programs
+	if err := export.Check(spec.Tool, l.item()); err != nil {
+		return nil, err
+	}
+	switch l.to.name {
+	case "opencode":
 		text, err := l.text("opencode", "opencode")
 		return []string{"OPENCODE_AUTH_CONTENT=" + strings.TrimSpace(string(text))}, err
+	case "gemini", "copilot":
+		return spec.Environ(l.item())
 	}
-	if l.to.name == "claude" { // where there is no pipe
-		if err := export.Check("anthropic", l.item()); err != nil {
-			return nil, err
-		}
-	}
-	spec, ok := export.Find(l.to.name)
-	if !ok || spec.File != "" {
-		spec, _ = export.Find("env")
-	}
-	return spec.Environ(l.item())
+	env, _ := export.Find("env")
+	return env.Environ(l.item())
 }
 
 // inHome runs Codex in a private home.
@@ -305,6 +329,10 @@ func (l *lending) inHome(ctx context.Context, c loan.Child) error {
 	aside, closeErr := home.Close(context.WithoutCancel(ctx)) // whatever ended us, the token must go
 	for _, path := range aside {
 		fmt.Fprintf(l.a.sys.stderr, "keytray: both have changed, so that this is kept beside: %s\n", plain.Text(path))
+	}
+	if _, ran := errors.AsType[endError](err); ran && closeErr != nil { // its exit code is the program's
+		l.a.report(closeErr)
+		return err
 	}
 	return errors.Join(err, closeErr)
 }
