@@ -31,7 +31,7 @@ func Replaceable(program, path string, next []byte) error {
 	if err != nil {
 		return s.notUnderstood(err)
 	}
-	if renews(old) {
+	if Renews(old) {
 		return &OwnedError{program, path}
 	}
 	for _, m := range was {
@@ -42,11 +42,12 @@ func Replaceable(program, path string, next []byte) error {
 	return nil
 }
 
-// renews reports whether a document of any of the programs has a refresh token.
-func renews(document json.RawMessage) bool {
+// Renews reports whether a document of any of the programs has a refresh token. What
+// is not JSON has none.
+func Renews(document []byte) bool {
 	if o, err := parseObject(document); err == nil {
 		return slices.ContainsFunc(o, func(m member) bool {
-			return slices.Contains([]string{"refresh", "refresh_token", "refreshToken"}, m.name) && isText(m.value) || renews(m.value)
+			return slices.Contains([]string{"refresh", "refresh_token", "refreshToken"}, m.name) && isText(m.value) || Renews(m.value)
 		})
 	}
 	return false

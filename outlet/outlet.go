@@ -34,8 +34,10 @@ var (
 	ErrUnknown = errors.New("no such file is kept current")
 	// ErrKept means that a file is kept current already.
 	ErrKept = errors.New("it is kept current already")
-
-	errDamaged = errors.New("it is damaged, or a newer Keytray's")
+	// ErrChanged means that a file is not what was written, so that it stays as it is.
+	ErrChanged = errors.New("somebody changed it, and a token may be in it still")
+	// ErrDamaged means that it cannot be read which file is kept current.
+	ErrDamaged = errors.New("it is damaged, or a newer Keytray's")
 )
 
 // Outlet is a file that is kept current. It holds no secret.
@@ -111,8 +113,8 @@ func (l List) All(root string) ([]Outlet, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // removed meanwhile
 		case err != nil:
-			errs = append(errs, fmt.Errorf("reading %s: %w", e.Name(), err))
-		case o.Root == root:
+			errs = append(errs, fmt.Errorf("reading %s: %w", filepath.Join(l.Dir, e.Name()), err))
+		case o.Root == root, sink.SameFolder(o.Root, root):
 			all = append(all, o)
 		}
 	}
@@ -131,7 +133,7 @@ func parse(b []byte) (Outlet, error) {
 	var o Outlet
 	if json.Unmarshal(b, &o) != nil || o.V != 1 || !filepath.IsAbs(o.Root) || !filepath.IsAbs(o.Path) ||
 		o.Path != filepath.Clean(o.Path) || o.Profile == "" || o.Format == "" || sink.CheckAgent(o.Agent) != nil {
-		return Outlet{}, errDamaged
+		return Outlet{}, ErrDamaged
 	}
 	return o, nil
 }

@@ -152,9 +152,8 @@ func TestWhatIsNotOursStays(t *testing.T) {
 	s := newScene(t)
 	must(t, os.MkdirAll(filepath.Dir(s.out.Path), 0o700))
 	must(t, os.WriteFile(s.out.Path, []byte("mine"), 0o600))
-	err := s.list.Add(t.Context(), s.out, s.fetch)
-	if _, ok := errors.AsType[*client.OwnedError](err); !ok {
-		t.Errorf("add over another file: %v, want an OwnedError", err)
+	if err := s.list.Add(t.Context(), s.out, s.fetch); !errors.Is(err, sink.ErrFileExists) {
+		t.Errorf("add over another file: %v, want %v", err, sink.ErrFileExists)
 	}
 	if all, _ := s.list.All(s.out.Root); len(all) > 0 {
 		t.Error("it is on the list all the same")
@@ -165,10 +164,66 @@ func TestWhatIsNotOursStays(t *testing.T) {
 		t.Errorf("add again: %v, want ErrKept", err)
 	}
 	must(t, os.WriteFile(s.out.Path, []byte("mine"), 0o600))
-	must(t, s.list.Remove(t.Context(), s.out))
+	if err := s.list.Remove(t.Context(), s.out); !errors.Is(err, outlet.ErrChanged) {
+		t.Errorf("remove of what somebody changed: %v, want %v", err, outlet.ErrChanged)
+	}
 	if b, _ := os.ReadFile(s.out.Path); string(b) != "mine" {
 		t.Errorf("the file is %q", b)
 	}
+	if all, _ := s.list.All(s.out.Root); len(all) > 0 {
+		t.Error("it is on the list all the same")
+	}
+}
+
+// TestATokenThatMayStayIsTold: after the sign-out it is an error, until the file is
+// gone.
+func TestATokenThatMayStayIsTold(t *testing.T) {
+	s := newScene(t)
+	must(t, s.list.Add(t.Context(), s.out, s.fetch))
+	b, err := os.ReadFile(s.out.Path)
+	must(t, err)
+	must(t, os.WriteFile(s.out.Path, append(b, "mine"...), 0o600))
+	s.generation.Store(0)
+	if err := s.list.Write(t.Context(), s.out, nil, s.fetch); !errors.Is(err, outlet.ErrChanged) || s.list.Last(s.out).SignedOut {
+		t.Errorf("the sign-out: %v, %+v", err, s.list.Last(s.out))
+	}
+	must(t, os.Remove(s.out.Path))
+	must(t, s.list.Write(t.Context(), s.out, nil, s.fetch))
+	if last := s.list.Last(s.out); !last.SignedOut || last.Error != "" {
+		t.Errorf("after the file was deleted: %+v", last)
+	}
+}
+
+// TestALoginInItsPlaceStays: a program signed in by itself, into a file of which we
+// wrote the whole.
+func TestALoginInItsPlaceStays(t *testing.T) {
+	const theirs = `{"access_token":"a","refresh_token":"theirs"}`
+	s := newScene(t)
+	must(t, s.list.Add(t.Context(), s.out, s.fetch))
+	must(t, os.WriteFile(s.out.Path, []byte(theirs), 0o600))
+	s.generation.Store(2)
+	err := s.list.Write(t.Context(), s.out, nil, s.fetch)
+	if _, ok := errors.AsType[*client.OwnedError](err); !ok {
+		t.Errorf("a renewal: %v, want an OwnedError", err)
+	}
+	must(t, s.list.Remove(t.Context(), s.out))
+	if b, _ := os.ReadFile(s.out.Path); string(b) != theirs {
+		t.Errorf("the file is %q", b)
+	}
+}
+
+// TestARemovedFolderStaysSo.
+func TestARemovedFolderStaysSo(t *testing.T) {
+	s := newScene(t)
+	must(t, s.list.Add(t.Context(), s.out, s.fetch))
+	must(t, os.RemoveAll(filepath.Dir(s.out.Path)))
+	if err := s.list.Write(t.Context(), s.out, nil, s.fetch); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("write: %v, want %v", err, fs.ErrNotExist)
+	}
+	if _, err := os.Lstat(filepath.Dir(s.out.Path)); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the folder is back")
+	}
+	must(t, s.list.Remove(t.Context(), s.out))
 }
 
 // TestTheListIsOfOneRoot, and a damaged entry does not hide the others.
@@ -180,8 +235,14 @@ func TestTheListIsOfOneRoot(t *testing.T) {
 	must(t, s.list.Add(t.Context(), other, s.fetch))
 	must(t, os.WriteFile(filepath.Join(s.list.Dir, "x.outlet"), []byte("{"), 0o600))
 	all, err := s.list.All(s.out.Root)
-	if len(all) != 1 || all[0] != s.out || err == nil {
+	if len(all) != 1 || all[0] != s.out || !errors.Is(err, outlet.ErrDamaged) {
 		t.Errorf("All = %v, %v", all, err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if os.Symlink(s.out.Root, link) == nil { // not every Windows lets us
+		if all, _ := s.list.All(link); len(all) != 1 {
+			t.Errorf("%d outlets by another name of the folder, want 1", len(all))
+		}
 	}
 }
 

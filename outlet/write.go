@@ -40,8 +40,8 @@ const (
 	longestRest = 10 * time.Minute
 )
 
-// Add begins to keep a file current and writes it. If that fails there is no new
-// outlet.
+// Add begins to keep a file current and writes it, in a folder that is made if it is
+// not there. If that fails there is no new outlet.
 func (l List) Add(ctx context.Context, o Outlet, fetch Fetch) error {
 	if err := (sink.RealDisk{}).Prepare(filepath.Dir(l.Dir), filepath.Base(l.Dir)); err != nil {
 		return err
@@ -54,7 +54,12 @@ func (l List) Add(ctx context.Context, o Outlet, fetch Fetch) error {
 	if err := l.save(o); err != nil {
 		return err
 	}
-	if err := l.write(ctx, o, fetch); err != nil {
+	err = (sink.RealDisk{}).Prepare(filepath.Dir(o.Path))
+	if err == nil {
+		err = l.write(ctx, o, fetch)
+	}
+	if err != nil {
+		_ = o.drop(context.WithoutCancel(ctx), l.Last(o)) // if it came so far; an error says that it did not
 		return errors.Join(err, l.forget(o))
 	}
 	return nil
@@ -78,18 +83,23 @@ func (l List) Write(ctx context.Context, o Outlet, due func(Outlet) bool, fetch 
 	return l.write(ctx, o, fetch)
 }
 
-// Remove ends the keeping of a file and takes out of it what is ours. What is not
-// ours any more stays, which is no error.
+// Remove ends the keeping of a file and takes out of it what is ours. A program's
+// own login in its place stays, which is no error; it is ErrChanged where nobody can
+// tell whether something of ours is among what stays.
 func (l List) Remove(ctx context.Context, o Outlet) error {
 	unlock, err := l.lock(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := o.drop(ctx, l.Last(o)); err != nil && !isOwned(err) {
-		return err
+	dropErr := o.drop(ctx, l.Last(o))
+	switch {
+	case isOwned(dropErr):
+		dropErr = nil
+	case dropErr != nil && !errors.Is(dropErr, ErrChanged):
+		return dropErr
 	}
-	return l.forget(o)
+	return errors.Join(dropErr, l.forget(o))
 }
 
 // Move lets the files follow logins that have moved to another state folder.
@@ -170,8 +180,12 @@ func (o Outlet) mark(text []byte) (client.Mark, error) {
 	return client.Mark{Sums: []string{sum(text)}}, nil
 }
 
-// put writes the file, under the locks of its program.
+// put writes the file, under the locks of its program. A folder that somebody removed
+// is not made again.
 func (o Outlet) put(ctx context.Context, text []byte, last client.Mark) error {
+	if _, err := os.Stat(filepath.Dir(o.Path)); err != nil {
+		return fmt.Errorf("looking for its folder: %w", err)
+	}
 	if err := (sink.RealDisk{}).Prepare(filepath.Dir(o.Path)); err != nil {
 		return err
 	}
@@ -185,9 +199,15 @@ func (o Outlet) put(ctx context.Context, text []byte, last client.Mark) error {
 		return err
 	case bytes.Equal(old, text):
 		return nil
-	case len(last.Sums) == 0: // never written by us
+	case !slices.Contains(last.Sums, sum(old)) && client.Renews(old): // its program has signed in
 		return &client.OwnedError{Program: o.Format, Path: o.Path}
+	case len(last.Sums) == 0: // never written by us
+		return fmt.Errorf("%s: %w", o.Path, sink.ErrFileExists)
 	}
+	return o.replace(text)
+}
+
+func (o Outlet) replace(text []byte) error {
 	disk := sink.RealDisk{}
 	if err := disk.Reserve(o.temp(), len(text)); err != nil {
 		return err
@@ -224,10 +244,14 @@ func (o Outlet) drop(ctx context.Context, last Last) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(last.Sums, sum(old)) {
+	switch {
+	case slices.Contains(last.Sums, sum(old)):
+		return sink.RealDisk{}.Remove(o.Path)
+	case client.Renews(old):
 		return &client.OwnedError{Program: o.Format, Path: o.Path}
+	default:
+		return fmt.Errorf("%s: %w", o.Path, ErrChanged)
 	}
-	return sink.RealDisk{}.Remove(o.Path)
 }
 
 // lock takes the outlet's own lock.

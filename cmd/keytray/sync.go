@@ -73,14 +73,13 @@ func (a *app) syncListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := a.syncs(k, "")
-			if err != nil {
-				return err
-			}
+			all, unread := a.syncs(k, "")
 			if asJSON {
-				return writeJSON(a.sys.stdout, syncList{1, all})
+				err = writeJSON(a.sys.stdout, syncList{1, all})
+			} else {
+				err = writeSyncs(a.sys.stdout, all)
 			}
-			return writeSyncs(a.sys.stdout, all)
+			return errors.Join(err, unread)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -187,7 +186,8 @@ func within(path, dir string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// outlets are those of these files, or all.
+// outlets are those of these files, or all; with an error beside those that can be
+// read, if all are wanted.
 func (a *app) outlets(paths []string) (outlet.List, []outlet.Outlet, error) {
 	k, err := a.keeper(true)
 	if err != nil {
@@ -198,14 +198,14 @@ func (a *app) outlets(paths []string) (outlet.List, []outlet.Outlet, error) {
 		return list, nil, err
 	}
 	all, err := list.All(k.Store.Dir())
-	if err != nil || len(paths) == 0 {
+	if len(paths) == 0 {
 		return list, all, err
 	}
 	var some []outlet.Outlet
 	for _, path := range paths {
 		o, ok := find(all, path)
 		if !ok {
-			return list, nil, fmt.Errorf("%s: %w", path, outlet.ErrUnknown)
+			return list, nil, errors.Join(err, fmt.Errorf("%s: %w", path, outlet.ErrUnknown))
 		}
 		some = append(some, o)
 	}
@@ -222,16 +222,13 @@ func find(all []outlet.Outlet, path string) (outlet.Outlet, bool) {
 }
 
 func (a *app) syncNow(ctx context.Context, paths []string) error {
-	list, some, err := a.outlets(paths)
-	if err != nil {
-		return err
-	}
+	list, some, unread := a.outlets(paths)
 	k, err := a.keeper(false)
 	if err != nil {
 		return err
 	}
 	return a.unlocking(ctx, func() error {
-		var errs []error
+		errs := []error{unread}
 		for _, o := range some {
 			if err := list.Write(ctx, o, nil, setup.Fetch(k)); err != nil {
 				errs = append(errs, fmt.Errorf("writing %s: %w", o.Path, err))

@@ -165,6 +165,8 @@ func Explain(err error) (code int, hint string) {
 		{loan.ErrLinks, ExitFailed, "on Windows turn on Developer Mode, or keep Codex's own file current: `keytray sync add --format codex`"},
 		{outlet.ErrUnknown, ExitUsage, "see `keytray sync list`"},
 		{outlet.ErrKept, ExitFailed, "`keytray sync remove FILE` ends that"},
+		{outlet.ErrChanged, ExitFailed, "take the token out of it, or delete the file"},
+		{outlet.ErrDamaged, ExitFailed, "delete that file, then `keytray sync add` what is missing"},
 		{sink.ErrNoRefresh, ExitFailed, ""},
 		{oauth.ErrTimeout, ExitFailed, "run the command again"},
 		{keeper.ErrLater, ExitLater, "try again in a moment; nothing was lost"},
