@@ -155,6 +155,14 @@ func GitSetup(s Setup) ([]Part, error) {
 	return []Part{{"~/.gitconfig", b.String()}}, nil
 }
 
+// registryKey is what docker calls a registry; Docker Hub has a name of its own.
+func registryKey(h provider.Host) string {
+	if h.Address() == "index.docker.io" {
+		return "https://index.docker.io/v1/"
+	}
+	return h.Address()
+}
+
 // DockerSetup is a program of the name that docker looks for, which it runs without
 // arguments of ours, and the registries that it is asked for.
 func DockerSetup(s Setup) ([]Part, error) {
@@ -164,7 +172,7 @@ func DockerSetup(s Setup) ([]Part, error) {
 	name := "keytray-" + s.Login.Provider.ID
 	registries := map[string]string{}
 	for _, h := range s.Hosts {
-		registries[h.Address()] = name
+		registries[registryKey(h)] = name
 	}
 	text, err := indented(map[string]any{"credHelpers": registries})
 	file := `"$HOME/.local/bin/docker-credential-` + name + `"`

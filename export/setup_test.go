@@ -113,7 +113,8 @@ func TestDockerFindsWhatIsPasted(t *testing.T) {
 	t.Parallel()
 	command := echo(t)
 	host, _ := provider.ParseHost("registry.acme.test:5000")
-	parts, err := export.DockerSetup(export.Setup{Command: command, Login: acme(), Hosts: []provider.Host{host}})
+	hub, _ := provider.ParseHost("index.docker.io")
+	parts, err := export.DockerSetup(export.Setup{Command: command, Login: acme(), Hosts: []provider.Host{host, hub}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +123,9 @@ func TestDockerFindsWhatIsPasted(t *testing.T) {
 	var config struct{ CredHelpers map[string]string }
 	if err := json.Unmarshal([]byte(parts[1].Text), &config); err != nil {
 		t.Fatal(err)
+	}
+	if config.CredHelpers["https://index.docker.io/v1/"] == "" {
+		t.Errorf("docker does not find who helps with Docker Hub in %v", config.CredHelpers)
 	}
 	out, err := exec.CommandContext(t.Context(), filepath.Join(home, ".local", "bin", "docker-credential-"+config.CredHelpers["registry.acme.test:5000"]), "get").Output()
 	if want := strings.Join(append(command[1:], "get"), "\n") + "\n"; err != nil || string(out) != want {

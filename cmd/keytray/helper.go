@@ -185,10 +185,13 @@ func (l *request) lend(ctx context.Context, k *keeper.Keeper, login string, spec
 	}
 	it := setup.Item(k, t)
 	it.CrossVendor = l.crossVendor
-	if err := spec.Write(l.app.sys.stdout, it); err != nil || !renewed {
+	if err := spec.Write(l.app.sys.stdout, it); err != nil {
 		return err
 	}
-	return l.app.leaveSupply(r)
+	if renewed {
+		l.app.leaveSupply(r)
+	}
+	return nil
 }
 
 // lend is a token for a program that may end us at any time: only a worker renews,

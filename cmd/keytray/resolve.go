@@ -63,7 +63,8 @@ func (a *app) resolveRefs(ctx context.Context) error {
 	if err := export.OpenClaw(a.sys.stdout, r.answer(ctx, ids)); err != nil {
 		return err
 	}
-	return a.leaveSupply(r)
+	a.leaveSupply(r)
+	return nil
 }
 
 func (a *app) resolver(k *keeper.Keeper) *resolver {
@@ -78,12 +79,15 @@ func (a *app) resolver(k *keeper.Keeper) *resolver {
 }
 
 // leaveSupply has a worker write the files that are kept current, where that is
-// due: a program waits for us.
-func (a *app) leaveSupply(r *resolver) error {
-	if due, err := a.world.Due(r.k.Store); err == nil && len(due) > 0 {
-		return r.child.Leave(keeper.Request{Do: "sync"})
+// due: a program waits for us. It has its token, whatever comes of it.
+func (a *app) leaveSupply(r *resolver) {
+	due, err := a.world.Due(r.k.Store)
+	if len(due) > 0 {
+		err = r.child.Leave(keeper.Request{Do: "sync"})
 	}
-	return nil
+	if err != nil {
+		a.sys.log.Warn("a file is not current", "err", setup.OneLine(err))
+	}
 }
 
 // resolver looks up tokens for OpenClaw. It may be killed at any time, so that
