@@ -68,10 +68,11 @@ type Last struct {
 
 	Size    int64     `json:"size,omitempty"`
 	Changed time.Time `json:"changed,omitzero"`
-	// Error is why the last attempt failed, and empty if it did not; Next is when it
-	// is tried again, after Failures in a row.
+	// Error is why the last attempt failed, at Failed, and empty if it did not; Next is
+	// when it is tried again, after Failures in a row.
 	Error    string    `json:"error,omitempty"`
 	Failures int       `json:"failures,omitempty"`
+	Failed   time.Time `json:"failed,omitzero"`
 	Next     time.Time `json:"next,omitzero"`
 	// SignedOut says that there is no such login, and nothing of it in the file.
 	SignedOut bool `json:"signedOut,omitempty"`
@@ -204,10 +205,12 @@ func (o Outlet) key() string {
 // Due reports whether the file is to be written: the login has another generation
 // than the token in it, or somebody changed it. It reads no more than names and
 // times. P is the login as its profile file has it; known is false if that has it
-// no more.
+// no more. A renewal since a failure ends the rest after it: the keychain opens again.
 func (l List) Due(o Outlet, p sink.Profile, known bool, now time.Time) bool {
 	last := l.Last(o)
 	switch {
+	case last.Error != "" && known && p.Minted.Wall.After(last.Failed):
+		return true
 	case now.Before(last.Next) && last.Next.Sub(now) <= longestRest:
 		return false
 	case last.Error != "":

@@ -294,6 +294,11 @@ func TestFailuresAreRetried(t *testing.T) {
 		if attempts < 12 || attempts > 20 || last.Error != "the keychain is locked" || last.Generation != 1 {
 			t.Errorf("%d attempts in two hours, %+v", attempts, last)
 		}
+		renewed := s.profile()
+		renewed.Minted.Wall = time.Now()
+		if s.due() || !s.list.Due(s.out, renewed, true, time.Now()) {
+			t.Error("it is due in the rest after a failure, or not due after a renewal")
+		}
 		broken = false
 		turn(11 * time.Minute)
 		if s.read() != 2 || s.list.Last(s.out).Error != "" {

@@ -136,7 +136,7 @@ func (l List) write(ctx context.Context, o Outlet, fetch Fetch) error {
 	now := time.Now().UTC()
 	if err != nil {
 		next = l.Last(o) // which tells what may be in the file
-		next.Error, next.Failures = oneLine(err), last.Failures+1
+		next.Error, next.Failures, next.Failed = oneLine(err), last.Failures+1, now
 		next.Next = now.Add(min(firstRest<<min(last.Failures, 10), longestRest))
 		return errors.Join(err, l.note(o, next))
 	}
