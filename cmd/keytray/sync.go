@@ -162,9 +162,7 @@ func (a *app) syncPath(k *keeper.Keeper, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		path = filepath.Join(dir, filepath.Base(path))
-	}
+	path = filepath.Join(unlinked(filepath.Dir(path)), filepath.Base(path))
 	own, err := a.world.Own()
 	if err != nil {
 		return "", err
@@ -175,6 +173,18 @@ func (a *app) syncPath(k *keeper.Keeper, path string) (string, error) {
 		}
 	}
 	return path, nil
+}
+
+// unlinked is a folder by a name without links, whether it is there or yet to be made.
+func unlinked(dir string) string {
+	straight, err := filepath.EvalSymlinks(dir)
+	if err == nil {
+		return straight
+	}
+	if parent := filepath.Dir(dir); parent != dir {
+		return filepath.Join(unlinked(parent), filepath.Base(dir))
+	}
+	return dir
 }
 
 // within reports whether path lies in dir.
