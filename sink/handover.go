@@ -16,7 +16,8 @@ import (
 //  1. an empty file of the right size is made beside the place of the sealed one
 //  2. journal "moving": which file, and the checksum of what will be in it
 //  3. the content is written into the empty file, fsync, rename, fsync of the folder
-//  4. it is read back and compared
+//  4. it is read back and compared; the folder is fsynced again, in case the
+//     process died in between
 //  5. journal "moved": from here on there is no way back
 //  6. slots and access tokens deleted and verified, the index loses the login
 //  7. the mirror says where it went: a tombstone; the journal is removed
@@ -65,6 +66,11 @@ func (s *Store) HandOver(ctx context.Context, ref Ref, d Departure) error {
 	if err := tx.mayLeave(); err != nil {
 		return errors.Join(err, tx.tidy(ctx))
 	}
+	free, err := s.lock(ctx, filepath.Join(tx.at.place, "departure.lock"), nil) // two may have been given one file
+	if err != nil {
+		return err
+	}
+	defer free()
 	if _, err := s.disk.Read(d.File, 0); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", d.File, ErrFileExists)
 	}
@@ -72,7 +78,7 @@ func (s *Store) HandOver(ctx context.Context, ref Ref, d Departure) error {
 	if err != nil {
 		return err
 	}
-	temp := unfinishedFile(d.File)
+	temp := tx.unfinishedFile(d.File)
 	if err := s.disk.Reserve(temp, len(b)); err != nil {
 		return fmt.Errorf("making %s: %w", d.File, err)
 	}
@@ -94,8 +100,10 @@ func (s *Store) HandOver(ctx context.Context, ref Ref, d Departure) error {
 	return fmt.Errorf("writing %s: %w", d.File, errors.Join(fillErr, tx.moveErr))
 }
 
-func unfinishedFile(file string) string {
-	return filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".keytray.moving")
+// unfinishedFile has a name of the login's own: another one that is moved into the
+// same file must not take it away.
+func (tx *Tx) unfinishedFile(file string) string {
+	return filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+"."+tx.at.key[:16]+".moving")
 }
 
 // mayLeave says why a login cannot be moved now.
@@ -121,15 +129,18 @@ func (tx *Tx) mayLeave() error {
 
 // settleMove lets the disk decide about a login whose journal says "moving".
 func (tx *Tx) settleMove(ctx context.Context, j journal) error {
+	temp := tx.unfinishedFile(j.File)
 	b, err := tx.s.disk.Read(j.File, sealedLimit)
 	if err == nil && checksum(b) == j.Digest {
+		if err := tx.s.disk.Remove(temp); err != nil { // it is not there: for the fsync, before which the process may have died
+			return fmt.Errorf("keeping %s: %w", j.File, err)
+		}
 		j.Phase = phaseMoved
 		if err := tx.journal.write(j); err != nil {
 			return err
 		}
 		return tx.bury(ctx, j)
 	}
-	temp := unfinishedFile(j.File)
 	if _, err := tx.s.disk.Read(temp, sealedLimit); err == nil {
 		return errors.Join(tx.s.disk.Remove(temp), tx.journal.remove())
 	}

@@ -2,8 +2,10 @@ package sink_test
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,7 +73,7 @@ func TestADeadMoveLeavesTheLoginInOnePlace(t *testing.T) {
 func (w *world) leavesNoHalf(n int) {
 	w.t.Helper()
 	for path, content := range w.files() {
-		if strings.HasSuffix(path, "keytray.moving") && strings.Contains(content, "refresh") {
+		if strings.HasSuffix(path, ".moving") && strings.Contains(content, "refresh") {
 			w.t.Errorf("step %d: %s is left with the login in it", n, path)
 		}
 	}
@@ -183,6 +185,82 @@ func TestWhatCannotBeMovedStays(t *testing.T) {
 	}
 	if _, ok := w.current(); !ok || w.gone() {
 		t.Error("it was moved")
+	}
+}
+
+// TestTwoMovesIntoOneFile: two people, or two commands, name the same file. What the
+// one has written the other does not replace.
+func TestTwoMovesIntoOneFile(t *testing.T) {
+	w := newWorld(t)
+	w.settle()
+	other := make(chan error, 1)
+	first := w.departure()
+	first.Seal = func(sink.Credential) ([]byte, error) {
+		go func() { other <- w.open().HandOver(t.Context(), bobAtWork, w.departure()) }()
+		select {
+		case err := <-other:
+			other <- err
+		case <-time.After(100 * time.Millisecond): // it waits, as it should
+		}
+		return []byte("alice's"), nil
+	}
+	must(t, w.open().HandOver(t.Context(), alice, first))
+	if err := <-other; !errors.Is(err, sink.ErrFileExists) {
+		t.Errorf("the other one: %v, want %v", err, sink.ErrFileExists)
+	}
+	if b, err := os.ReadFile(first.File); err != nil || string(b) != "alice's" {
+		t.Errorf("the file has %q, %v", b, err)
+	}
+}
+
+// TestAMoveIntoTheFileOfADeadOne: a move dies before the file has its name, and
+// another login is moved into the file of that name. The first one is here still.
+func TestAMoveIntoTheFileOfADeadOne(t *testing.T) {
+	for n := 0; ; n++ {
+		w := newWorld(t)
+		w.settle()
+		if !w.until(n, func(s *sink.Store, _ *fuse) error { return s.HandOver(t.Context(), alice, w.departure()) }) {
+			break
+		}
+		if _, err := os.Stat(w.departure().File); err == nil {
+			continue
+		}
+		must(t, w.open().HandOver(t.Context(), bobAtWork, w.departure()))
+		if err := w.refresh("3"); err != nil {
+			t.Errorf("step %d: the one that was not moved: %v", n, err)
+		}
+	}
+}
+
+// stick is a disk on which nothing is certain to stay in one folder.
+type stick struct {
+	sink.Disk
+
+	folder string
+}
+
+func (d stick) Remove(paths ...string) error {
+	if filepath.Dir(paths[0]) == d.folder {
+		return errNothing
+	}
+	return d.Disk.Remove(paths...)
+}
+
+// TestNothingIsDeletedForAFileThatMayGo: the file has its name, and it is not sure
+// that it would after a loss of power.
+func TestNothingIsDeletedForAFileThatMayGo(t *testing.T) {
+	w := newWorld(t)
+	w.login(credential("1", time.Hour))
+	disk := stick{sink.RealDisk{}, filepath.Dir(w.departure().File)}
+	s := sink.OpenOn(w.dir, w.place, w.keychain, sink.Seams{Disk: disk, Locker: sink.RealLocker{}, Clock: sink.Now, Seed: 1})
+	if err := s.HandOver(t.Context(), alice, w.departure()); !errors.Is(err, errNothing) {
+		t.Errorf("moving: %v, want %v", err, errNothing)
+	}
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(w.keychain.Items())), func(name string) bool { return strings.Contains(name, ".slot.") }) {
+		t.Error("it was deleted")
+	}
+	if _, ok := w.current(); ok || !w.gone() { // the disk is well again
+		t.Errorf("here: %v, in the file: %v", ok, w.gone())
 	}
 }
 

@@ -188,10 +188,10 @@ func TestKillAHandOverAtEveryStep(t *testing.T) {
 		at   func(s *stage, file string) at
 		want bool
 	}{
-		{"reserving the file", func(_ *stage, f string) at { return at{call: "fsync", file: half(f)} }, here},
+		{"reserving the file", func(s *stage, f string) at { return at{call: "fsync", file: s.half(f)} }, here},
 		{"before the journal", func(*stage, string) at { return at{call: "renameat", file: ".journal.tmp"} }, here},
 		{"after the journal", func(*stage, string) at { return at{call: "fsync", file: ""} }, here},
-		{"writing the file", func(_ *stage, f string) at { return at{call: "ftruncate", file: half(f)} }, here},
+		{"writing the file", func(s *stage, f string) at { return at{call: "ftruncate", file: s.half(f)} }, here},
 		{"before the file has its name", func(_ *stage, f string) at { return at{call: "renameat", file: f} }, here},
 		{"after the file has its name", func(_ *stage, f string) at { return at{call: "openat", file: f} }, there},
 		{"before the slot is deleted", func(s *stage, _ string) at { return at{call: "unlinkat", file: s.item(".slot.1")} }, there},
@@ -227,8 +227,9 @@ func TestKillAHandOverAtEveryStep(t *testing.T) {
 }
 
 // half is the file before it has its name.
-func half(file string) string {
-	return filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".keytray.moving")
+func (s *stage) half(file string) string {
+	s.t.Helper()
+	return filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+"."+filepath.Base(s.file(""))[:16]+".moving")
 }
 
 func exists(path string) bool {
