@@ -25,7 +25,11 @@ func (c *Client) trade(ctx context.Context, p provider.OAuth, long secret.Text) 
 	r := response{status: answer.Status, header: answer.Header, body: answer.Body}
 	body, err := parseObject(r.body)
 	if !answer.OK() {
-		return Token{}, refusal(r, body, long)
+		e := refusal(r, body, long)
+		if e.Class == Ambiguous {
+			e.Class = Transient
+		}
+		return Token{}, e
 	}
 	t := Token{Access: body.legal(p.Exchange.Token), Type: "Bearer"}
 	if err != nil || t.Access.Empty() || len(t.Access.Reveal()) > maxAccessToken {
