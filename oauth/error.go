@@ -161,7 +161,7 @@ var (
 	// will do so every time.
 	wrongClient = []string{
 		"invalid_client", "unauthorized_client", "unsupported_grant_type",
-		"invalid_scope", "use_dpop_nonce", "incorrect_client_credentials",
+		"invalid_scope", "use_dpop_nonce", "invalid_dpop_proof", "incorrect_client_credentials",
 	}
 	comeAgain = []string{"temporarily_unavailable", "slow_down"}
 )

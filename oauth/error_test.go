@@ -50,6 +50,7 @@ func TestClassify(t *testing.T) {
 		{400, "invalid_scope", Misconfigured, 0},
 		{400, "use_dpop_nonce", Misconfigured, 0},
 		{401, "use_dpop_nonce", Misconfigured, 0},
+		{400, "invalid_dpop_proof", Misconfigured, 0},
 		{200, "incorrect_client_credentials", Misconfigured, 0},
 		{404, "", Misconfigured, 0},
 		{405, "", Misconfigured, 0},
