@@ -80,7 +80,7 @@ func (d *Device) begin(r response, start time.Time) error {
 		return ErrNoDevice // the server, or the person, has not enabled it
 	}
 	if r.status < 200 || r.status > 299 || body.has("error") {
-		return refusal(r, body)
+		return refusal(r, body, d.client.Key)
 	}
 	if err := errors.Join(r.broken, broken); err != nil {
 		return unbegun(r, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/oauth/oauthtest"
 	"github.com/keytray/keytray/provider"
+	"github.com/keytray/keytray/secret"
 )
 
 const (
@@ -295,6 +296,12 @@ func TestDeviceIsNotBegun(t *testing.T) {
 		if _, err := c.StartDevice(t.Context(), deviceProvider()); err == nil || strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("%q for %q: %v", tt.new, tt.old, err)
 		}
+	}
+	client := &oauth.Client{Transport: &script{answers: []says{{401, `{"error":"invalid_client","error_description":"not cs_SECRET"}`}}}, Key: secret.New("cs_SECRET")}
+	p := deviceProvider()
+	p.ClientAuth = provider.SecretPost
+	if _, err := client.StartDevice(t.Context(), p); err == nil || strings.Contains(err.Error(), "SECRET") {
+		t.Errorf("a server that repeats the client's secret: %v", err)
 	}
 	body := strings.Replace(rfcStart, "https://as.test/device?", "https://other.test/device?", 1)
 	c := &oauth.Client{Transport: &script{answers: []says{{200, body}}}}
