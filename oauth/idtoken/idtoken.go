@@ -54,7 +54,10 @@ func Verify(ctx context.Context, net wire.Client, p provider.OAuth, t Issued) er
 	if err != nil {
 		return err
 	}
-	if err := c.check(p, t.Nonce, time.Now()); err != nil {
+	if err := c.check(p, t.Nonce); err != nil {
+		return err
+	}
+	if err := c.checkTimes(time.Now()); err != nil {
 		return err
 	}
 	keys, err := fetch(ctx, net, p.JWKSURI)
@@ -86,13 +89,14 @@ func algorithms(p provider.OAuth) []string {
 // Renewed returns nil if an ID token that came with a refresh is of the same
 // server and for the same client (OpenID Connect Core §12.2). Its signature is
 // not looked at: it came from the token endpoint over TLS, and nothing may stand
-// between that answer and the keychain, another request least of all.
+// between that answer and the keychain, another request least of all. Nor are its
+// times: a clock that is wrong here would cost each renewal its access token.
 func Renewed(p provider.OAuth, id secret.Text) error {
 	c, err := parse(id)
 	if err != nil {
 		return err
 	}
-	return c.check(p, secret.Text{}, time.Now())
+	return c.check(p, secret.Text{})
 }
 
 func invalid(why string) error { return fmt.Errorf("%w: %s", ErrInvalid, why) }
@@ -137,8 +141,8 @@ func parse(token secret.Text) (claims, error) {
 	return c, nil
 }
 
-// check applies the rules of §3.1.3.7 but for the signature.
-func (c claims) check(p provider.OAuth, nonce secret.Text, now time.Time) error {
+// check applies the rules of §3.1.3.7 but for the signature and the times.
+func (c claims) check(p provider.OAuth, nonce secret.Text) error {
 	if iss, ok := c.text("iss"); !ok || iss != p.Issuer {
 		return invalid("iss is not this server")
 	}
@@ -153,7 +157,7 @@ func (c claims) check(p provider.OAuth, nonce secret.Text, now time.Time) error 
 			return invalid("nonce is that of another sign-in")
 		}
 	}
-	return c.checkTimes(now)
+	return nil
 }
 
 // checkAudience: the token is for us, and if it is for others as well then it was
@@ -178,21 +182,21 @@ func (c claims) checkTimes(now time.Time) error {
 		return invalid("exp is missing")
 	}
 	if now.After(exp.Add(skew)) {
-		return invalid("it has expired")
+		return invalid("it has expired, or the clock of this machine is ahead")
 	}
 	iat, ok := c.time("iat")
 	if !ok {
 		return invalid("iat is missing")
 	}
 	if iat.After(now.Add(early)) {
-		return invalid("iat is in the future")
+		return invalid("iat is in the future, or the clock of this machine is behind")
 	}
 	if iat.Before(now.Add(-oldest)) {
 		return invalid("iat is too long ago")
 	}
 	if nbf := c["nbf"]; nbf != nil && string(nbf) != "null" {
 		if from, ok := c.time("nbf"); !ok || from.After(now.Add(early)) {
-			return invalid("nbf is in the future")
+			return invalid("nbf is in the future, or the clock of this machine is behind")
 		}
 	}
 	return nil
