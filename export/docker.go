@@ -36,14 +36,18 @@ func ReadServer(r io.Reader) (string, error) {
 	return server, nil
 }
 
-// RegistryHost is the server of a registry, without the path that some are known by.
-func RegistryHost(server string) string {
+// RegistryHosts are the servers that a registry may be, without the path that some
+// are known by: docker names one without a scheme, also where it will use http.
+func RegistryHosts(server string) []string {
 	scheme, rest, ok := strings.Cut(server, "://")
 	if !ok {
-		scheme, rest = "https", server
+		rest = server
 	}
 	host, _, _ := strings.Cut(rest, "/")
-	return scheme + "://" + host
+	if !ok {
+		return []string{"https://" + host, "http://" + host}
+	}
+	return []string{scheme + "://" + host}
 }
 
 // Docker answers for a registry. It would take a token beside the name <token> for

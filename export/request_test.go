@@ -3,6 +3,7 @@ package export_test
 import (
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -101,14 +102,14 @@ func FuzzReadGit(f *testing.F) {
 
 func TestReadServer(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		"https://index.docker.io/v1/": "https://index.docker.io",
-		"registry.acme.test:5000\r\n": "https://registry.acme.test:5000",
-		" http://localhost:5000 \n":   "http://localhost:5000",
+	for text, want := range map[string][]string{
+		"https://index.docker.io/v1/": {"https://index.docker.io"},
+		"registry.acme.test:5000\r\n": {"https://registry.acme.test:5000", "http://registry.acme.test:5000"},
+		" http://localhost:5000 \n":   {"http://localhost:5000"},
 	} {
 		got, err := export.ReadServer(strings.NewReader(text))
-		if err != nil || got != strings.TrimSpace(text) || export.RegistryHost(got) != want {
-			t.Errorf("ReadServer(%q) = %q, %v, of the host %q, want %q", text, got, err, export.RegistryHost(got), want)
+		if err != nil || got != strings.TrimSpace(text) || !slices.Equal(export.RegistryHosts(got), want) {
+			t.Errorf("ReadServer(%q) = %q, %v, of the hosts %q, want %q", text, got, err, export.RegistryHosts(got), want)
 		}
 	}
 	for name, text := range map[string]string{
@@ -129,9 +130,14 @@ func FuzzReadServer(f *testing.F) {
 	f.Add("http:///x")
 	f.Fuzz(func(t *testing.T, text string) {
 		server, err := export.ReadServer(strings.NewReader(text))
-		_, host, _ := strings.Cut(export.RegistryHost(server), "://")
-		if err == nil && (strings.ContainsAny(server, " \r\n\x00") || strings.Contains(host, "/")) {
-			t.Errorf("ReadServer(%q) = %q of %q", text, server, export.RegistryHost(server))
+		if err != nil {
+			return
+		}
+		for _, name := range export.RegistryHosts(server) {
+			_, host, _ := strings.Cut(name, "://")
+			if strings.ContainsAny(server, " \r\n\x00") || strings.Contains(host, "/") {
+				t.Errorf("ReadServer(%q) = %q of %q", text, server, name)
+			}
 		}
 	})
 }

@@ -135,16 +135,20 @@ func (l *request) dockerGet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var s *service
-	if asked, err := provider.ParseHost(export.RegistryHost(server)); err == nil {
-		if s, err = l.serving(k, asked); err != nil {
+	for _, host := range export.RegistryHosts(server) {
+		asked, err := provider.ParseHost(host)
+		if err != nil {
+			continue // not one of ours
+		}
+		s, err := l.serving(k, asked)
+		if err != nil {
 			return err
 		}
+		if s != nil {
+			return l.lend(ctx, k, s.login, export.Docker(server, s.host.User))
+		}
 	}
-	if s == nil {
-		return setup.Silent(errors.New(export.DockerNotFound))
-	}
-	return l.lend(ctx, k, s.login, export.Docker(server, s.host.User))
+	return setup.Silent(errors.New(export.DockerNotFound))
 }
 
 func (l *request) dockerList() error {
