@@ -322,7 +322,7 @@ func (l *lending) inHome(ctx context.Context, c loan.Child) error {
 		return err
 	}
 	c.Env = append(c.Env, "CODEX_HOME="+home.Dir)
-	err = home.Write(ctx, l.newest(ctx))
+	err = l.fill(ctx, home)
 	if err == nil {
 		err = l.attend(ctx, home, c)
 	}
@@ -337,20 +337,23 @@ func (l *lending) inHome(ctx context.Context, c loan.Child) error {
 	return errors.Join(err, closeErr)
 }
 
-// newest is Codex's file with the newest token, which is what is lent from then on.
-func (l *lending) newest(ctx context.Context) func() ([]byte, error) {
-	return func() ([]byte, error) {
-		p, err := l.k.Store.Profile(l.token.Profile.Ref)
+// fill writes Codex's file with the newest token, which is what is lent from then on.
+func (l *lending) fill(ctx context.Context, home *loan.Home) error {
+	lent := l.token
+	err := home.Write(ctx, func() ([]byte, error) {
+		p, err := l.k.Store.Profile(lent.Profile.Ref)
 		if err != nil {
 			return nil, err
 		}
-		t, err := l.get(ctx, p)
-		if err != nil {
+		if l.token, err = l.get(ctx, p); err != nil {
 			return nil, err
 		}
-		l.token = t
 		return l.text("codex", "openai")
+	})
+	if err != nil {
+		l.token = lent
 	}
+	return err
 }
 
 // get is the newest token of p, renewed if that is due and wanted.
@@ -436,11 +439,12 @@ func (l *lending) freshen(ctx context.Context, home *loan.Home) error {
 	if p.Generation == before && l.k.RipeIn(p) > 0 {
 		return nil
 	}
-	if _, err := l.get(ctx, p); err != nil { // before the lock, as it may take long
+	t, err := l.get(ctx, p) // before the lock, as it may take long
+	if err != nil {
 		return err
 	}
-	err = home.Write(ctx, l.newest(ctx))
-	if l.token.Profile.Generation != before {
+	err = l.fill(ctx, home)
+	if t.Profile.Generation != before {
 		_ = l.a.world.Supply(ctx, l.k) // it is noted, and the status tells
 	}
 	return err
