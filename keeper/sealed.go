@@ -32,14 +32,16 @@ func (k *Keeper) bundle(by Seal) sealed.Bundle {
 
 // Lend seals an access token, or the key, of each of the logins: nothing that could
 // renew them. The file can be opened for life, or if that is zero until the first
-// of the tokens ends.
-func (k *Keeper) Lend(ctx context.Context, profiles []sink.Profile, by Seal, life time.Duration) ([]byte, error) {
+// of the tokens ends. A login that has no token keeps no other from it: there are
+// bytes and an error then.
+func (k *Keeper) Lend(ctx context.Context, profiles []sink.Profile, by Seal, life time.Duration) (text []byte, err error) {
 	b := k.bundle(by)
 	var first time.Time
 	for _, p := range profiles {
-		t, err := k.Token(ctx, p, 0)
-		if err != nil {
-			return nil, err
+		t, tokenErr := k.Token(ctx, p, 0)
+		if tokenErr != nil {
+			err = errors.Join(err, tokenErr)
+			continue
 		}
 		p = t.Profile
 		kind := sink.KindToken
@@ -55,6 +57,8 @@ func (k *Keeper) Lend(ctx context.Context, profiles []sink.Profile, by Seal, lif
 		}
 	}
 	switch {
+	case len(b.Logins) == 0:
+		return nil, err
 	case life > 0:
 		b.NotAfter = b.Made.Add(life)
 	case first.IsZero():
@@ -62,7 +66,8 @@ func (k *Keeper) Lend(ctx context.Context, profiles []sink.Profile, by Seal, lif
 	default:
 		b.NotAfter = first
 	}
-	return b.Seal(by.To)
+	text, sealErr := b.Seal(by.To)
+	return text, errors.Join(err, sealErr)
 }
 
 // HandOver moves a login wholly into a sealed file: see [sink.Store.HandOver].

@@ -19,7 +19,8 @@ func (a *app) chooseKeychain(cmd *cobra.Command) error {
 	if a.attended() {
 		a.world.Ask = a.askUnseen
 	}
-	if a.wanted.Identity != "" && a.wanted.Keychain == "" && cmd.Name() != "import" {
+	opens := cmd.Name() == "import" && cmd.Flags().Changed("sealed")
+	if a.wanted.Identity != "" && a.wanted.Keychain == "" && !opens {
 		return setup.Usage(errors.New("--identity is for the choice of a keychain, and for import --sealed"), "add --keychain file")
 	}
 	return a.world.Choose(cmd.Context(), a.wanted)

@@ -86,7 +86,7 @@ func methods(p provider.Provider) (all []method) {
 func (a *app) onboard(ctx context.Context, o onboarding) error {
 	life, err := parseLife(o.expiresIn)
 	if err != nil {
-		return setup.Usage(err, "keytray onboard --expires-in 365d")
+		return setup.Usage(fmt.Errorf("--expires-in: %w", err), "keytray onboard --expires-in 365d")
 	}
 	k, err := a.keeper(true)
 	if err != nil {

@@ -70,8 +70,6 @@ func (o *output) spec(terminal, unixShell bool) (export.Spec, error) {
 	switch {
 	case !ok || !slices.Contains(o.formats, o.format):
 		return s, setup.Usage(fmt.Errorf("there is no format %q", o.format), "choose one of "+strings.Join(o.formats, ", "))
-	case o.file == "-":
-		return s, setup.Usage(errors.New("--out wants a file"), "leave it out for stdout")
 	case o.file == "" && terminal && !o.show:
 		return s, setup.Usage(errors.New("a token is not printed to a terminal"), "add --show, or pipe it to where it is needed")
 	case o.shell == "":

@@ -74,7 +74,7 @@ func (a *app) pasteCommand(p *paste, use, short, long string) *cobra.Command {
 			}
 			life, err := parseLife(p.expiresIn)
 			if err != nil {
-				return setup.Usage(err, cmd.CommandPath()+" --expires-in 365d")
+				return setup.Usage(fmt.Errorf("--expires-in: %w", err), cmd.CommandPath()+" --expires-in 365d")
 			}
 			return a.paste(cmd.Context(), *p, life)
 		},
@@ -96,7 +96,7 @@ func parseLife(s string) (time.Duration, error) {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n <= 0 || n > int64(maxLife/unit) {
-		return 0, fmt.Errorf("--expires-in: %q is not a time such as 365d or 12h", s)
+		return 0, fmt.Errorf("%q is not a time such as 365d or 12h", s)
 	}
 	return time.Duration(n) * unit, nil
 }

@@ -44,6 +44,21 @@ func (s *sealedExport) wanted() bool {
 	return s.sealed || s.move || s.all || len(s.recipients) > 0 || s.expires != ""
 }
 
+// refuse refuses flags that say nothing of what is sealed, rather than to let a
+// person believe that they do.
+func (s *sealedExport) refuse(cmd *cobra.Command) error {
+	without := []string{"format", "shell", "show", "allow-cross-vendor", "min-ttl", "no-refresh"}
+	if s.all {
+		without = append(without, "profile", "model", "session")
+	}
+	for _, name := range without {
+		if cmd.Flags().Changed(name) {
+			return setup.Usage(fmt.Errorf("--%s says nothing of what is sealed", name), "leave it out")
+		}
+	}
+	return nil
+}
+
 func (s *sealedExport) check(args []string, out string) (life time.Duration, to sealed.Address, err error) {
 	const usage = "keytray export PROFILE --sealed --recipient age1…"
 	switch {
@@ -59,27 +74,30 @@ func (s *sealedExport) check(args []string, out string) (life time.Duration, to 
 		return 0, to, setup.Usage(errors.New("a login that is moved does not expire: it would be nowhere then"), "leave out --expires")
 	}
 	if life, err = parseLife(s.expires); err != nil {
-		return 0, to, setup.Usage(err, "write it as in --expires 12h")
+		return 0, to, setup.Usage(fmt.Errorf("--expires: %w", err), "write it as in --expires 12h")
 	}
 	to, err = sealed.ParseAddress(s.recipients)
 	return life, to, err
 }
 
-func (a *app) exportSealed(ctx context.Context, args []string, w wanted, s sealedExport, out string) error {
+func (a *app) exportSealed(cmd *cobra.Command, args []string, r sink.Request, s sealedExport, out string) error {
 	life, to, err := s.check(args, out)
 	if err != nil {
+		return err
+	}
+	if err := s.refuse(cmd); err != nil {
 		return err
 	}
 	k, err := a.keeper(false)
 	if err != nil {
 		return err
 	}
-	by := keeper.Seal{From: hostname(), To: to}
-	return a.unlocking(ctx, func() error {
+	ctx, by := cmd.Context(), keeper.Seal{From: hostname(), To: to}
+	err = a.unlocking(ctx, func() error {
 		if err := a.takeIn(ctx, k); err != nil {
 			return err
 		}
-		profiles, err := a.chosen(ctx, k, args, w.Request, s.all)
+		profiles, err := a.chosen(ctx, k, args, r, s.all)
 		if err != nil {
 			return err
 		}
@@ -87,11 +105,15 @@ func (a *app) exportSealed(ctx context.Context, args []string, w wanted, s seale
 			return a.moveAway(ctx, k, profiles[0], by, out)
 		}
 		b, err := k.Lend(ctx, profiles, by, life)
-		if err != nil {
+		if b == nil {
 			return err
 		}
-		return a.writeSealed(b, out)
+		return errors.Join(a.writeSealed(b, out), err)
 	})
+	if err == nil {
+		a.supply(ctx, k) // of what was renewed, or is not here any more
+	}
+	return err
 }
 
 // chosen are the login that is meant, or all.
@@ -124,7 +146,11 @@ func (a *app) moveAway(ctx context.Context, k *keeper.Keeper, p sink.Profile, by
 	if err != nil {
 		return err
 	}
-	if err := k.HandOver(ctx, p, by, file); err != nil {
+	err = k.HandOver(ctx, p, by, file)
+	if errors.Is(err, sink.ErrNoRefresh) {
+		return setup.Hinted(err, "leave out --move: keys and access tokens are copied")
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(a.sys.stderr, "moved %s into %s; it is not here any more. There: keytray import --sealed %s\n", plain.Text(p.ID), file, filepath.Base(file))
@@ -180,6 +206,9 @@ func (a *app) importSealed(ctx context.Context, file string, dryRun bool) error 
 		got, err = k.Receive(ctx, a.agent, bundle)
 		return err
 	})
+	if len(got) > 0 {
+		a.supply(ctx, k)
+	}
 	for _, p := range got {
 		fmt.Fprintf(a.sys.stderr, "from %s: %s, %s\n", plain.Text(bundle.From), plain.Text(p.ID), plain.Text(keeper.ConditionOf(p, time.Now()).Sentence))
 		if _, printErr := fmt.Fprintln(a.sys.stdout, plain.Text(p.ID)); printErr != nil {
@@ -216,7 +245,11 @@ func (a *app) foretellSealed(b sealed.Bundle) error {
 		verb = "moves"
 	}
 	for _, l := range b.Logins {
-		fmt.Fprintf(a.sys.stderr, "%s %s %s of %s, sealed on %s\n", plain.Text(b.From), verb, plain.Text(l.Profile), plain.Text(l.Email), b.Made.Local().Format(time.DateTime))
+		whose := ""
+		if l.Email != "" {
+			whose = " of " + plain.Text(l.Email)
+		}
+		fmt.Fprintf(a.sys.stderr, "%s %s %s%s, sealed on %s\n", plain.Text(b.From), verb, plain.Text(l.Profile), whose, b.Made.Local().Format(time.DateTime))
 		if _, err := fmt.Fprintln(a.sys.stdout, plain.Text(l.Profile)); err != nil {
 			return err
 		}

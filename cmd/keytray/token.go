@@ -64,8 +64,11 @@ has a login which renews itself. To keep a file current: keytray sync.
 ` + sealedHelp,
 		Args: usage(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("out") && (o.file == "" || o.file == "-") { // a token on stdout is not what a script with an empty variable means
+				return setup.Usage(errors.New("--out wants a file"), "leave it out for stdout")
+			}
 			if s.wanted() {
-				return a.exportSealed(cmd.Context(), args, w, s, o.file)
+				return a.exportSealed(cmd, args, w.Request, s, o.file)
 			}
 			return a.handOut(cmd.Context(), args, w, o)
 		},

@@ -210,7 +210,7 @@ func (w *World) readKey(identity string, passphrase secret.Text) (sealed.Key, er
 	k, err := sealed.ParseKey(b, passphrase)
 	switch {
 	case errors.Is(err, sealed.ErrPassphrase) && passphrase.Empty():
-		return k, &vault.Error{Kind: keychain.ErrLocked, Why: identity + " has a passphrase", Hint: "run the command in a terminal, which asks for it; a service takes it from " + passphraseCredential + " in $CREDENTIALS_DIRECTORY"}
+		return k, &vault.Error{Kind: keychain.ErrLocked, Why: identity + " has a passphrase", Hint: "run the command in a terminal, which asks for it; a service takes it from " + passphraseCredential + " in $CREDENTIALS_DIRECTORY, and the tray and helpers want an identity without one"}
 	case errors.Is(err, sealed.ErrPassphrase):
 		return k, &vault.Error{Kind: keychain.ErrLocked, Why: "that is not the passphrase of " + identity, Hint: "run the command again with the right one"}
 	case err != nil:
@@ -338,6 +338,9 @@ func (w *World) choose(ctx context.Context, want Wanted) error {
 	if now.Version > 0 && now.Keychain == want.Keychain {
 		if want.Identity != "" && want.Identity != now.Identity {
 			return Usage(fmt.Errorf("the encrypted files are opened by %s already", now.Identity), "leave out --identity")
+		}
+		if b, err := readIdentity(now.Identity); want.Passphrase && err == nil && !sealed.Locked(b) {
+			return Usage(fmt.Errorf("%s is there already, without a passphrase", now.Identity), "leave out --passphrase: it is for a new one; `age -p` locks the one that is there")
 		}
 		return nil
 	}
