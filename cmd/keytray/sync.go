@@ -305,11 +305,10 @@ func syncStateOf(list outlet.List, store *sink.Store, o outlet.Outlet) syncState
 	if !last.Next.IsZero() {
 		s.NextAt = last.Next.UnixMilli()
 	}
-	p, err := store.Profile(o.Login())
 	switch {
 	case last.Error != "":
 		s.State = "failing"
-	case list.Due(o, p, err == nil, time.Now()):
+	case setup.IsDue(list, store, o):
 		s.State = "due"
 	case last.SignedOut:
 		s.State = "signed_out"

@@ -147,7 +147,7 @@ func Explain(err error) (code int, hint string) {
 		{sealed.ErrNotSealed, ExitFailed, "it must be what `keytray export --sealed` wrote"},
 		{sealed.ErrForeign, ExitFailed, "it must be what `keytray export --sealed` wrote"},
 		{sealed.ErrNewer, ExitFailed, "update Keytray here"},
-		{sealed.ErrPassphrase, ExitKeychain, "run the command in a terminal, which asks for it"},
+		{sealed.ErrPassphrase, ExitKeychain, "run the command in a terminal, which asks for it, and name the sealed file instead of stdin"},
 		{sealed.ErrKey, ExitUsage, "name an age identity (age-keygen makes one) or an SSH key of ed25519: --identity FILE"},
 		{sink.ErrImporting, ExitLater, "make the file readable again, then run the command again; nothing was lost"},
 		{sink.ErrExists, ExitFailed, "sign the one that is here out first: `keytray logout PROFILE`"},

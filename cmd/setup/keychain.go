@@ -398,6 +398,9 @@ func (w *World) refuseToLeave(now choice) error {
 		store.AgentDirs = r.AgentDirs
 		for _, agent := range store.Agents() {
 			for p, err := range store.Profiles(agent) {
+				if err != nil && !errors.Is(err, sink.ErrMirrorMissing) {
+					return fmt.Errorf("looking for logins in the system's keychain: %w", err)
+				}
 				if err == nil && p.State != sink.StateMoved {
 					return Hinted(fmt.Errorf("there are logins in the system's keychain, %s of agent %s for one", p.ID, agent), hint)
 				}

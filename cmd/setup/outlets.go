@@ -54,7 +54,7 @@ func Fetch(k *keeper.Keeper) outlet.Fetch {
 		if !ok {
 			return outlet.Text{}, fmt.Errorf("there is no format %q", o.Format)
 		}
-		p, err := k.Store.Profile(o.Login())
+		p, err := here(k.Store, o.Login())
 		if err != nil {
 			return outlet.Text{}, gone(ctx, k, o.Login(), err)
 		}
@@ -68,6 +68,15 @@ func Fetch(k *keeper.Keeper) outlet.Fetch {
 		err = spec.Write(&text, it)
 		return outlet.Text{Generation: t.Profile.Generation, Bytes: text.Bytes()}, err
 	}
+}
+
+// here is a login that has not moved to another machine.
+func here(store *sink.Store, ref sink.Ref) (sink.Profile, error) {
+	p, err := store.Profile(ref)
+	if err == nil && p.State == sink.StateMoved {
+		err = fmt.Errorf("%s has moved to another machine: %w", ref.ID, sink.ErrUnknownProfile)
+	}
+	return p, err
 }
 
 // gone tells a login that is signed out from one whose profile file lost it.
@@ -94,11 +103,13 @@ func (w *World) Due(store *sink.Store) ([]outlet.Outlet, error) {
 		return nil, err
 	}
 	all, err := list.All(store.Dir())
-	return slices.DeleteFunc(all, func(o outlet.Outlet) bool { return !isDue(list, store, o) }), err
+	return slices.DeleteFunc(all, func(o outlet.Outlet) bool { return !IsDue(list, store, o) }), err
 }
 
-func isDue(list outlet.List, store *sink.Store, o outlet.Outlet) bool {
-	p, err := store.Profile(o.Login())
+// IsDue reports whether a file is to be written. A login that has moved to another
+// machine is not known here.
+func IsDue(list outlet.List, store *sink.Store, o outlet.Outlet) bool {
+	p, err := here(store, o.Login())
 	return list.Due(o, p, err == nil, time.Now())
 }
 
@@ -111,7 +122,7 @@ func (w *World) Supply(ctx context.Context, k *keeper.Keeper) error {
 	}
 	list, listErr := w.Outlets()
 	err = errors.Join(err, listErr)
-	still := func(o outlet.Outlet) bool { return isDue(list, k.Store, o) }
+	still := func(o outlet.Outlet) bool { return IsDue(list, k.Store, o) }
 	for _, o := range due {
 		if e := list.Write(ctx, o, still, Fetch(k)); e != nil {
 			err = errors.Join(err, fmt.Errorf("writing %s: %w", o.Path, e))
