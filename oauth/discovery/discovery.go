@@ -27,6 +27,8 @@ var (
 	ErrOtherIssuer = errors.New("the metadata names another issuer")
 	// ErrUnusable means that the server wants what Keytray does not do.
 	ErrUnusable = errors.New("the server wants what Keytray cannot do")
+
+	errUnreadable = errors.New("the metadata cannot be read")
 )
 
 // Metadata is what RFC 8414 §2 and OpenID Connect Discovery §3 define, as far as
@@ -68,6 +70,10 @@ func Find(ctx context.Context, net wire.Client, issuer string, allowHTTP bool) (
 			continue
 		}
 		m, err := Read(answer.Body, issuer)
+		if errors.Is(err, errUnreadable) { // a page that is there for every address
+			last = fmt.Errorf("%s: %w", place, err)
+			continue
+		}
 		if err != nil {
 			return Metadata{}, fmt.Errorf("%s: %w", place, err)
 		}
@@ -114,7 +120,7 @@ func loopback(host string) bool {
 func Read(body []byte, issuer string) (Metadata, error) {
 	var m Metadata
 	if err := json.Unmarshal(body, &m); err != nil {
-		return Metadata{}, errors.New("the metadata cannot be read") // its text may quote a value
+		return Metadata{}, errUnreadable // its own text may quote a value
 	}
 	if m.Issuer != issuer {
 		return Metadata{}, fmt.Errorf("%w, %.100q", ErrOtherIssuer, m.Issuer)

@@ -158,6 +158,25 @@ func TestConformanceDiscovery(t *testing.T) {
 	}
 }
 
+// TestFindBesideAPage: a server with a page for every address has its metadata in
+// another place, or none.
+func TestFindBesideAPage(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) })
+	mux := http.NewServeMux()
+	srv := httptest.NewServer(mux)
+	defer srv.Close()
+	mux.Handle("/", page)
+	if _, err := discovery.Find(t.Context(), wire.Client{}, srv.URL, true); !errors.Is(err, discovery.ErrNotFound) {
+		t.Errorf("pages only: %v, want ErrNotFound", err)
+	}
+	mux.HandleFunc("/.well-known/oauth-authorization-server", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(good(srv.URL))
+	})
+	if _, err := discovery.Find(t.Context(), wire.Client{}, srv.URL, true); err != nil {
+		t.Errorf("with metadata besides: %v", err)
+	}
+}
+
 func TestFindFollowsNoRedirect(t *testing.T) {
 	asked := false
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
