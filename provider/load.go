@@ -18,7 +18,8 @@ const (
 	// Folder is where Load looks, below the root it is given.
 	Folder = "providers"
 
-	maxFile  = 64 << 10
+	// MaxFile is how long a provider file may be.
+	MaxFile  = 64 << 10
 	maxFiles = 100
 )
 
@@ -90,9 +91,27 @@ func loadFile(root fs.FS, name string, catalog Catalog) (Provider, error) {
 	return Read(name, b, catalog)
 }
 
+// FileOf is the path below root of the file that id was loaded from: people name
+// them as they like. The error is [fs.ErrNotExist] if there is none.
+func FileOf(root fs.FS, id string) (string, error) {
+	names, err := fs.Glob(root, Folder+"/*.json")
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		if p, err := loadFile(root, name, nil); err == nil && p.ID == id {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("finding the file of %s: %w", id, fs.ErrNotExist)
+}
+
 // Read is the provider that a file holds, if it is a good one that is not among
 // others. The name is for the error, a [*FileError].
 func Read(name string, b []byte, others Catalog) (Provider, error) {
+	if len(b) > MaxFile {
+		return Provider{}, &FileError{File: name, Problem: fmt.Sprintf("is larger than %d bytes", MaxFile)}
+	}
 	p, doc, err := parse(name, b)
 	if err != nil {
 		return Provider{}, err
@@ -116,12 +135,9 @@ func readFile(root fs.FS, name string) ([]byte, error) {
 		return nil, fmt.Errorf("reading a provider file: %w", err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	b, err := io.ReadAll(io.LimitReader(f, MaxFile+1)) // one more than Read takes
 	if err != nil {
 		return nil, fmt.Errorf("reading a provider file: %w", err)
-	}
-	if len(b) > maxFile {
-		return nil, &FileError{File: name, Problem: fmt.Sprintf("is larger than %d bytes", maxFile)}
 	}
 	return b, nil
 }

@@ -284,6 +284,20 @@ func TestLoadSkipsOnlyBadFiles(t *testing.T) {
 			t.Errorf("the error does not say %q: %v", want, err)
 		}
 	}
+	if name, err := provider.FileOf(os.DirFS(dir), "beta"); err != nil || name != "providers/again.json" {
+		t.Errorf("FileOf = %q, %v, want the one that was loaded", name, err)
+	}
+	if _, err := provider.FileOf(os.DirFS(dir), "openai"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("FileOf of a built-in one: err = %v, want ErrNotExist", err)
+	}
+}
+
+// TestReadTakesWhatLoadTakes: a check of a file is one of its length too.
+func TestReadTakesWhatLoadTakes(t *testing.T) {
+	long := strings.Repeat(" ", provider.MaxFile) + whole
+	if _, err := provider.Read("long.json", []byte(long), nil); err == nil || !strings.Contains(err.Error(), "larger") {
+		t.Errorf("err = %v, want one about its length", err)
+	}
 }
 
 func TestLoadWithoutFolder(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/keytray/keytray/provider"
 )
 
-// TestLoadDoesNotBlockOnAPipe would hang if Load opened it.
+// TestLoadDoesNotBlockOnAPipe would hang if Load or FileOf opened it.
 func TestLoadDoesNotBlockOnAPipe(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, provider.Folder), 0o700); err != nil {
@@ -24,5 +24,8 @@ func TestLoadDoesNotBlockOnAPipe(t *testing.T) {
 	_, err := provider.Load(os.DirFS(dir), nil)
 	if err == nil || !strings.Contains(err.Error(), "pipe.json: is not a regular file") {
 		t.Errorf("err = %v", err)
+	}
+	if name, err := provider.FileOf(os.DirFS(dir), "pipe"); err == nil {
+		t.Errorf("FileOf = %q", name)
 	}
 }

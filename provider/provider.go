@@ -2,7 +2,7 @@
 // and the loader of a user's own entries.
 //
 // A quirk of a service is a field here, never an if on its id elsewhere. The
-// package does no I/O but for [Load], holds no state, and knows nothing of
+// package does no I/O but for [Load] and [FileOf], holds no state, and knows nothing of
 // protocols: package oauth reads these values.
 package provider
 

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -118,11 +118,7 @@ func entryText(p provider.Provider) ([]byte, error) {
 func (a *app) validateProviders(files []string) error {
 	var problems []error
 	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err == nil {
-			_, err = provider.Read(name, b, provider.Builtin())
-		}
-		if err != nil {
+		if err := validateProvider(name); err != nil {
 			problems = append(problems, err)
 			continue
 		}
@@ -134,6 +130,20 @@ func (a *app) validateProviders(files []string) error {
 		return setup.Hinted(errors.Join(problems...), "the members are described in docs/providers.md")
 	}
 	return nil
+}
+
+func validateProvider(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, provider.MaxFile+1))
+	if err != nil {
+		return err
+	}
+	_, err = provider.Read(name, b, provider.Builtin())
+	return err
 }
 
 // newProvider is what the flags of providers add say.
@@ -190,7 +200,7 @@ func (a *app) addProvider(ctx context.Context, n newProvider) error {
 	}
 	m, err := discovery.Find(ctx, wire.Client{}, n.issuer, n.allowHTTP)
 	if err != nil {
-		return setup.Hinted(err, "the issuer is an https address, letter by letter as the server writes it in its own metadata")
+		return setup.Hinted(err, findHint(err, n))
 	}
 	p, err := n.entry(m)
 	if err != nil {
@@ -205,10 +215,26 @@ func (a *app) addProvider(ctx context.Context, n newProvider) error {
 		}
 		fmt.Fprintln(a.sys.stderr, "keytray: the server does not say that it does PKCE")
 	}
-	if !m.Takes(p.OAuth.ClientAuth) {
+	if len(m.AuthMethods) > 0 && !m.Takes(p.OAuth.ClientAuth) { // one that says nothing often takes others too
 		fmt.Fprintf(a.sys.stderr, "keytray: the server does not say that it takes clients with %s; it says %s\n", n.auth, plain.Text(strings.Join(m.AuthMethods, ", ")))
 	}
 	return a.writeProvider(root, p, n.dryRun)
+}
+
+// findHint is what helps where a server was not found to describe itself.
+func findHint(err error, n newProvider) string {
+	switch {
+	case errors.Is(err, discovery.ErrUnusable):
+		return ""
+	case errors.Is(err, discovery.ErrIssuer) && !n.allowHTTP && strings.HasPrefix(n.issuer, "http://"):
+		return "https is needed; for a server on this machine there is --allow-http-loopback"
+	case errors.Is(err, discovery.ErrIssuer), errors.Is(err, discovery.ErrOtherIssuer):
+		return "the issuer is an https address, letter by letter as the server writes it in its own metadata"
+	case errors.Is(err, discovery.ErrNotFound):
+		return "ask the server's operator for its issuer, or write the file by hand: docs/providers.md"
+	default:
+		return "look at the address, and whether this machine can reach it"
+	}
 }
 
 // addGemini writes the entry of Gemini CLI's login. Its client comes from the
@@ -342,10 +368,11 @@ func (a *app) removeProvider(ctx context.Context, id string) error {
 			}
 		}
 	}
-	name, err := fileOf(k.Store.Dir(), id)
+	file, err := provider.FileOf(os.DirFS(k.Store.Dir()), id)
 	if err != nil {
 		return err
 	}
+	name := filepath.Join(k.Store.Dir(), filepath.FromSlash(file))
 	if p.OAuth != nil && p.OAuth.ClientAuth.Confidential() {
 		if err := a.unlocking(ctx, func() error { return k.ForgetClient(ctx, *p.OAuth) }); err != nil {
 			return err
@@ -356,22 +383,4 @@ func (a *app) removeProvider(ctx context.Context, id string) error {
 	}
 	_, err = fmt.Fprintln(a.sys.stderr, "removed", name)
 	return err
-}
-
-// fileOf is the file that a provider was read from: people name them as they like.
-func fileOf(root, id string) (string, error) {
-	names, err := filepath.Glob(filepath.Join(root, provider.Folder, "*.json"))
-	if err != nil {
-		return "", err
-	}
-	for _, name := range names {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			continue
-		}
-		if p, err := provider.Read(name, b, nil); err == nil && p.ID == id {
-			return name, nil
-		}
-	}
-	return "", fmt.Errorf("finding the file of %s: %w", id, fs.ErrNotExist)
 }
