@@ -140,9 +140,9 @@ func (a *app) ways(r *keeper.LoginRequest, providers provider.Catalog, s signIn)
 	p, _ := providers.Find(s.provider) // the keeper says so if there is none
 	here := s.browser || !s.paste && a.hasBrowser()
 	if !s.device {
-		r.Show = func(url string, why error) error { return a.show(url, why, here) }
+		r.Show = func(url string, why error) error { return a.show(url, why, here, !s.browser) }
 	}
-	far := !s.browser && !s.paste && (!here || !p.Browser())
+	far := !s.browser && !s.paste && (!here || !p.Browser() || a.remote())
 	if s.device || far {
 		last := "Waiting for you to sign in."
 		if !s.device && p.Browser() {
@@ -162,7 +162,7 @@ func (a *app) clientKey(ctx context.Context, s signIn, lines <-chan secret.Text)
 	if s.secretFile != "" {
 		return readSecretFile(s.secretFile)
 	}
-	if !a.attended() || lines == nil { // a code alone leaves the terminal alone
+	if !a.attended() || lines == nil { // nobody can be asked unseen
 		return secret.Text{}, setup.Hinted(sink.ErrNoClientKey, "keytray login "+s.provider+" --client-secret-file FILE")
 	}
 	fmt.Fprintf(a.sys.stderr, "Paste the secret of this client of %s (it is not shown, and asked for once): ", plain.Text(s.provider))
@@ -190,8 +190,9 @@ func readSecretFile(name string) (secret.Text, error) {
 	return secret.New(string(b)), nil
 }
 
-// show brings the sign-in page before the person.
-func (a *app) show(url string, why error, open bool) error {
+// show brings the sign-in page before the person. Elsewhere lets it tell of a
+// browser on the machine that they came from.
+func (a *app) show(url string, why error, open, elsewhere bool) error {
 	if err := oauth.CheckBrowserURL(url); err != nil {
 		return err
 	}
@@ -205,7 +206,7 @@ func (a *app) show(url string, why error, open bool) error {
 	} else {
 		fmt.Fprintf(w, "Visit\n\n  %s\n\n", url)
 	}
-	if tunnel := a.tunnel(url); tunnel != "" && !open && why == nil {
+	if tunnel := a.tunnel(url); tunnel != "" && elsewhere && why == nil {
 		fmt.Fprintf(w, "A browser on the machine that you came from comes back by itself if you first run there\n\n  %s\n\n", tunnel)
 	}
 	fmt.Fprintln(w, "Waiting for you to sign in. You may also paste the address that the browser ends on, or the code, here:")
@@ -236,10 +237,14 @@ func (a *app) tunnel(page string) string {
 	return tunnel + " " + plain.Text(host)
 }
 
+// remote reports whether the person came over ssh. A display that came along may
+// have no browser behind it.
+func (a *app) remote() bool { return a.world.Getenv("SSH_CONNECTION") != "" }
+
 // hasBrowser reports whether there is a chance that a browser appears.
 func (a *app) hasBrowser() bool {
 	if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
-		return a.world.Getenv("SSH_CONNECTION") == ""
+		return !a.remote()
 	}
 	for _, name := range []string{"DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"} {
 		if a.world.Getenv(name) != "" {
