@@ -14,7 +14,8 @@
 // A refresh token is taken out of a response before anything else in it is
 // looked at: the server has already spent the old one. So [Client.Refresh],
 // [Login.Wait] and [Device.Wait] may return an error together with a [Token]
-// whose Refresh is set, and the caller saves it before it looks at the error.
+// whose Refresh is set. A caller of the first saves it before it looks at the
+// error; a sign-in that failed is nobody's login yet, and is begun anew.
 package oauth
 
 import (
