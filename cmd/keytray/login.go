@@ -108,6 +108,9 @@ func (a *app) signIn(ctx context.Context, k *keeper.Keeper, s signIn) (sink.Prof
 	if s.device && s.browser || s.device && s.paste || s.browser && s.paste {
 		return sink.Profile{}, setup.Usage(errors.New("--device, --browser and --paste exclude each other"), "keytray login --help")
 	}
+	if p, ok := k.Providers.Find(s.provider); ok && s.secretFile != "" && (p.OAuth == nil || !p.OAuth.ClientAuth.Confidential()) {
+		return sink.Profile{}, setup.Usage(fmt.Errorf("the client of %s has no secret", s.provider), "leave out --client-secret-file, or say in the provider's file how it is used: token_endpoint_auth_method")
+	}
 	lines, restore := a.pasted()
 	defer restore()
 	r := keeper.LoginRequest{

@@ -22,6 +22,7 @@ import (
 	"github.com/keytray/keytray/keychain/session"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/oauth/oauthtest"
+	"github.com/keytray/keytray/provider"
 )
 
 func TestMain(m *testing.M) {
@@ -43,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"signin":     signin,
 			"entercode":  enterCode,
 			"offercodes": offerCodes,
+			"addcorp":    addCorp,
 			"lifetime":   lifetime,
 			"server":     serverSaw,
 			"revoked":    serverRevoked,
@@ -105,8 +107,23 @@ func writeProvider(root string, s *oauthtest.Server, codes bool) error {
 	if !codes {
 		p.OAuth.DeviceAuthorizationEndpoint = ""
 	}
+	return writeEntry(root, p)
+}
+
+func writeEntry(root string, p provider.Provider) error {
 	b, err := json.MarshalIndent(p, "", "  ")
-	return errors.Join(err, os.WriteFile(filepath.Join(root, "providers", "demo.json"), b, 0o600))
+	return errors.Join(err, os.WriteFile(filepath.Join(root, "providers", p.ID+".json"), b, 0o600))
+}
+
+// addcorp SECRET adds the provider "corp", a server of its own, whose client proves
+// itself with a secret.
+func addCorp(ts *testscript.TestScript, _ bool, args []string) {
+	s := oauthtest.New(oauthtest.Options{ClientSecret: args[0]})
+	ts.Check(s.Start(context.Background(), "127.0.0.1:0"))
+	ts.Defer(func() { _ = s.Close() })
+	p := s.Provider()
+	p.ID = "corp"
+	ts.Check(writeEntry(ts.Getenv("ROOT"), p))
 }
 
 // offercodes lets people sign in to demo with a code too.

@@ -63,6 +63,9 @@ func IsSilent(err error) bool {
 	return ok
 }
 
+// wrongClient is what helps where a server does not take the provider's client.
+const wrongClient = "check client and endpoints: `keytray providers show PROVIDER`; a secret that has changed: `keytray login PROVIDER --client-secret-file FILE`"
+
 // OneLine writes joined errors in one line.
 func OneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
@@ -98,6 +101,9 @@ func Explain(err error) (code int, hint string) {
 	if e, ok := errors.AsType[*oauth.Error](err); ok && e.Code == "access_denied" {
 		return ExitFailed, "sign in again and allow the access"
 	}
+	if e, ok := errors.AsType[*oauth.Error](err); ok && (e.Code == "invalid_client" || e.Code == "unauthorized_client") {
+		return ExitFailed, wrongClient
+	}
 	if e, ok := errors.AsType[*keeper.PasteError](err); ok {
 		return ExitFailed, e.Hint
 	}
@@ -132,7 +138,7 @@ func Explain(err error) (code int, hint string) {
 		{keeper.ErrUnknownProvider, ExitUsage, "`keytray providers list` shows those that are known, `keytray providers add` adds one"},
 		{sink.ErrNoClientKey, ExitFailed, "keytray login PROVIDER --client-secret-file FILE"},
 		{keeper.ErrPinned, ExitFailed, "if the change is right, sign in again: `keytray login PROVIDER`"},
-		{keeper.ErrMisconfigured, ExitFailed, "check the provider's client id and endpoints"},
+		{keeper.ErrMisconfigured, ExitFailed, wrongClient},
 		{keeper.ErrTaken, ExitFailed, "choose another id with --profile-id"},
 		{sink.ErrOtherAccount, ExitFailed, "keep both with --profile-id, or log the old one out first"},
 		{sink.ErrMovingAway, ExitFailed, "put the file back, then run the command again; or, if it was taken along: `keytray logout PROFILE`"},
