@@ -163,7 +163,9 @@ var (
 		"invalid_client", "unauthorized_client", "unsupported_grant_type",
 		"invalid_scope", "use_dpop_nonce", "invalid_dpop_proof", "incorrect_client_credentials",
 	}
-	comeAgain = []string{"temporarily_unavailable", "slow_down"}
+	// wantsProof are those of wrongClient that are about a token's key (RFC 9449).
+	wantsProof = []string{"use_dpop_nonce", "invalid_dpop_proof"}
+	comeAgain  = []string{"temporarily_unavailable", "slow_down"}
 )
 
 // classify looks a signal up in the table.
@@ -186,6 +188,9 @@ func refusal(r response, body object, secrets ...secret.Text) *Error {
 		Description: cleanText(without(description, secrets)),
 	}
 	e.Class, e.RetryAfter = classify(r.status, e.Code)
+	if slices.Contains(wantsProof, e.Code) {
+		e.cause = errTokenType
+	}
 	if e.Class == Transient {
 		e.RetryAfter = max(e.RetryAfter, retryAfter(r.header.Get("Retry-After")))
 	}

@@ -197,6 +197,12 @@ func TestTokensBoundToAKeyAreRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "DPoP") || token.Refresh.Empty() || !token.Access.Empty() {
 		t.Errorf("%v, %v", token, err)
 	}
+	for _, code := range []string{"use_dpop_nonce", "invalid_dpop_proof"} {
+		c := &oauth.Client{Transport: &script{answers: []says{{400, `{"error":"` + code + `"}`}}}}
+		if _, err := c.Refresh(t.Context(), at("https://as.test/token"), secret.New("rt")); err == nil || !strings.Contains(err.Error(), "cannot use") {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
 }
 
 func TestCodeAsJSON(t *testing.T) {
