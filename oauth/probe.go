@@ -72,14 +72,20 @@ func unreached(e *Error) (Verdict, error) {
 }
 
 func (r response) verdict(s secret.Text) (Verdict, error) {
+	b := bytes.TrimSpace(r.body)
+	isAPI := len(b) > 0 && (b[0] == '{' || b[0] == '[')
 	if r.status >= 200 && r.status <= 299 {
-		if b := bytes.TrimSpace(r.body); len(b) == 0 || b[0] != '{' && b[0] != '[' {
+		if !isAPI {
 			return Malformed, errNotOurs
 		}
 		return Works, nil
 	}
 	body, _ := parseObject(r.body)
 	e := refusal(r, body, s)
+	if r.status == http.StatusForbidden && len(b) > 0 && !isAPI {
+		e.cause = errNotOurs // a firewall's page says nothing of the secret
+		return Unknown, e
+	}
 	return judge(r.status, e.Code), e
 }
 

@@ -28,6 +28,7 @@ func TestProbeVerdicts(t *testing.T) {
 		{"nothing", status(204, ""), oauth.Malformed},
 		{"not accepted", status(401, `{"error":"invalid_token"}`), oauth.Unwanted},
 		{"not allowed", status(403, ``), oauth.Unwanted},
+		{"not let through", status(403, "<html>Access denied</html>"), oauth.Unknown},
 		{"too often", status(429, `{"error":{"code":"rate_limit_exceeded"}}`), oauth.RateLimited},
 		{"no money left", status(429, `{"error":{"code":"insufficient_quota"}}`), oauth.Unpaid},
 		{"not paid", status(402, ``), oauth.Unpaid},
