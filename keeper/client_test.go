@@ -78,6 +78,30 @@ func TestWhatCannotBeASecretIsRefused(t *testing.T) {
 	}
 }
 
+// TestASharedSecretStays as long as another provider has the same client.
+func TestASharedSecretStays(t *testing.T) {
+	d, r, _ := confidential(t, "s3cret & more")
+	p, err := d.keeper().Login(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := d.server.Provider()
+	twin := entry
+	twin.ID = "twin"
+	if err := d.keeperOf(provider.Catalog{entry, twin}).ForgetClient(t.Context(), twin); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.keeper().Refresh(t.Context(), p); err != nil {
+		t.Errorf("renewing after its twin was forgotten: %v", err)
+	}
+	if err := d.keeper().ForgetClient(t.Context(), entry); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.keeper().Refresh(t.Context(), d.profile(p.Ref)); !errors.Is(err, sink.ErrNoClientKey) {
+		t.Errorf("renewing after it was forgotten: %v, want ErrNoClientKey", err)
+	}
+}
+
 // TestALostSecretSpendsNothing: without it the refresh token stays where it is.
 func TestALostSecretSpendsNothing(t *testing.T) {
 	d, r, _ := confidential(t, "s3cret & more")

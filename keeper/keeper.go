@@ -195,9 +195,22 @@ func (k *Keeper) KeepClient(ctx context.Context, p provider.OAuth, text secret.T
 	return k.Store.SetClientKey(ctx, pinOf(p), key)
 }
 
-// ForgetClient removes from the keychain what p's client proves itself with.
-func (k *Keeper) ForgetClient(ctx context.Context, p provider.OAuth) error {
-	return k.Store.DropClientKey(ctx, pinOf(p))
+// ForgetClient removes from the keychain what p's client proves itself with, unless
+// another provider has the same client.
+func (k *Keeper) ForgetClient(ctx context.Context, p provider.Provider) error {
+	if p.OAuth == nil || !p.OAuth.ClientAuth.Confidential() {
+		return nil
+	}
+	pin := pinOf(*p.OAuth)
+	for _, q := range k.Providers {
+		if q.ID == p.ID || q.OAuth == nil || !q.OAuth.ClientAuth.Confidential() {
+			continue
+		}
+		if other := pinOf(*q.OAuth); other.Issuer == pin.Issuer && other.Client == pin.Client && other.TokenEndpoint == pin.TokenEndpoint {
+			return nil
+		}
+	}
+	return k.Store.DropClientKey(ctx, pin)
 }
 
 func (k *Keeper) oauthProvider(id string) (provider.OAuth, error) {

@@ -373,10 +373,8 @@ func (a *app) removeProvider(ctx context.Context, id string) error {
 		return err
 	}
 	name := filepath.Join(k.Store.Dir(), filepath.FromSlash(file))
-	if p.OAuth != nil && p.OAuth.ClientAuth.Confidential() {
-		if err := a.unlocking(ctx, func() error { return k.ForgetClient(ctx, *p.OAuth) }); err != nil {
-			return err
-		}
+	if err := a.unlocking(ctx, func() error { return k.ForgetClient(ctx, p) }); err != nil {
+		return err
 	}
 	if err := os.Remove(name); err != nil {
 		return err
