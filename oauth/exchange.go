@@ -32,13 +32,12 @@ func (c *Client) trade(ctx context.Context, p provider.OAuth, long secret.Text) 
 		return Token{}, e
 	}
 	t := Token{Access: body.legal(p.Exchange.Token), Type: "Bearer"}
-	if err != nil || t.Access.Empty() || len(t.Access.Reveal()) > maxAccessToken {
+	at, ends := lifetime(body.raw(p.Exchange.Expires)) // one that did not end would never be renewed
+	if err != nil || !ends || t.Access.Empty() || len(t.Access.Reveal()) > maxAccessToken {
 		return Token{}, &Error{Status: r.status, Class: Transient, cause: errNoContent}
 	}
-	if at, ok := lifetime(body.raw(p.Exchange.Expires)); ok {
-		latest := float64(time.Now().Add(maxLife).Unix())
-		t.Expiry = time.Unix(int64(min(max(at, 1), latest)), 0).UTC()
-	}
+	latest := float64(time.Now().Add(maxLife).Unix())
+	t.Expiry = time.Unix(int64(min(max(at, 1), latest)), 0).UTC()
 	return t, nil
 }
 

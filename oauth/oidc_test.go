@@ -242,7 +242,7 @@ func TestExchange(t *testing.T) {
 	if err != nil || again.Access.Reveal() != "tid=2" || !again.Refresh.Empty() || !again.Expiry.Equal(end) {
 		t.Errorf("renewed: %+v, %v", again, err)
 	}
-	for answer, class := range map[string]oauth.Class{"": oauth.Doubtful, `{"expires_at":1}`: oauth.Transient, `{"token":"a\u000ab"}`: oauth.Transient, `<html>`: oauth.Transient} {
+	for answer, class := range map[string]oauth.Class{"": oauth.Doubtful, `{"expires_at":1}`: oauth.Transient, `{"token":"a\u000ab","expires_at":1}`: oauth.Transient, `{"token":"a"}`: oauth.Transient, `<html>`: oauth.Transient} {
 		o.short = answer
 		_, err := new(oauth.Client).Refresh(t.Context(), p, token.Refresh)
 		if e := wantClass(t, err, class); strings.Contains(e.Error(), "SECRET") {
