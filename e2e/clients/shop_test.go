@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // shop is a rig among vendors.
@@ -123,4 +124,12 @@ func (r *shop) asked(suffix string, tokenPosts int, secrets ...string) {
 	if n := len(r.requests("/oauth/revoke")); n > 0 {
 		r.t.Errorf("%d requests to revoke something", n)
 	}
+}
+
+// expired waits until the models no longer take a token.
+func (r *shop) expired(token string) {
+	r.t.Helper()
+	var until time.Time
+	r.set(func() { until = r.bearers[token] })
+	r.eventually("the end of an access token", func() bool { return time.Now().After(until) })
 }

@@ -61,6 +61,7 @@ type authorization struct{ challenge, redirect string }
 // grant is one login.
 type grant struct {
 	current string // the refresh token that is good
+	access  string // the latest access token
 	revoked bool
 }
 
@@ -268,6 +269,7 @@ func (v *vendors) issue(g *grant) map[string]any {
 	encode := base64.RawURLEncoding.EncodeToString
 	access := encode([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + encode(claims) + "." + encode([]byte("none"))
 	g.current = "rt_" + rand.Text() + rand.Text()
+	g.access = access
 	v.refresh[g.current], v.bearers[access] = g, expires
 	return map[string]any{
 		"access_token": access, "id_token": access, "refresh_token": g.current,
