@@ -4,7 +4,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -145,7 +148,57 @@ func contestants(b *testing.B) (all map[string]contestant, env []string) {
 	if _, ok := all["secret-tool"]; !ok {
 		b.Skip("secret-tool is missing")
 	}
+	if socket, ok := oidcAgent(b, env, secret); ok {
+		env = append(env, "OIDC_SOCK="+socket)
+		all["oidc-token"] = contestant{args: []string{"oidc-token", "bench"}}
+	}
 	return all, env
+}
+
+// oidcAgent starts an oidc-agent with an account, whose tokens are all that one.
+func oidcAgent(b *testing.B, env []string, token string) (socket string, ok bool) {
+	b.Helper()
+	if _, err := exec.LookPath("oidc-agent"); err != nil {
+		b.Log("without oidc-token (Debian: apt-get install oidc-agent-cli)")
+		return "", false
+	}
+	mux := http.NewServeMux()
+	server := httptest.NewServer(mux)
+	b.Cleanup(server.Close)
+	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"issuer": server.URL, "authorization_endpoint": server.URL + "/authorize", "token_endpoint": server.URL + "/token",
+			"scopes_supported": []string{"openid", "offline_access"}, "grant_types_supported": []string{"refresh_token"}, "response_types_supported": []string{"code"},
+		})
+	})
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 36000})
+	})
+	socket = filepath.Join(b.TempDir(), "agent")
+	agent := exec.Command("oidc-agent", "--console", "--socket-path="+socket)
+	agent.Env = env
+	if err := agent.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = agent.Process.Kill()
+		_ = agent.Wait()
+	})
+	for deadline := time.After(10 * time.Second); ; {
+		if _, err := os.Stat(socket); err == nil {
+			break
+		}
+		select {
+		case <-deadline:
+			b.Fatal("oidc-agent does not listen")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	contestant{args: []string{
+		"oidc-gen", "--manual", "--iss=" + server.URL, "--client-id=bench", "--client-secret=", "--scope=openid", "--redirect-uri=http://localhost:4711",
+		"--rt=bench", "--pw-cmd=echo bench", "--prompt=none", "--confirm-yes", "bench",
+	}}.time(b, append(slices.Clone(env), "OIDC_SOCK="+socket))
+	return socket, true
 }
 
 // build makes the programs as a packager would.
