@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -114,5 +115,14 @@ func (a *app) writeOut(s export.Spec, it export.Item, file string) error {
 			return err
 		}
 	}
-	return sink.RealDisk{}.Deliver(path, b.Bytes())
+	return deliver(path, b.Bytes())
+}
+
+// deliver replaces a file that the person named.
+func deliver(path string, b []byte) error {
+	err := sink.RealDisk{}.Deliver(path, b)
+	if errors.Is(err, fs.ErrNotExist) {
+		return setup.Hinted(err, fmt.Sprintf("make the folder first: mkdir -p %q", filepath.Dir(path)))
+	}
+	return err
 }

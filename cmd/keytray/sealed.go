@@ -167,7 +167,7 @@ func (a *app) writeSealed(b []byte, out string) error {
 	if err != nil {
 		return fmt.Errorf("finding the file: %w", err)
 	}
-	return sink.RealDisk{}.Deliver(file, b)
+	return deliver(file, b)
 }
 
 // hostname is this machine for the people at the other one.
@@ -215,6 +215,7 @@ func (a *app) importSealed(ctx context.Context, file string, dryRun bool) error 
 			return errors.Join(err, printErr)
 		}
 	}
+	a.supply(ctx, k)
 	return err
 }
 
