@@ -136,9 +136,9 @@ func (a *app) writeList(profiles []sink.Profile) error {
 		return err
 	}
 	t := tabwriter.NewWriter(a.sys.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "PROFILE\tPROVIDER\tTYPE\tEXPIRES\t")
+	fmt.Fprintln(t, "PROFILE\tPROVIDER\tTYPE\tEXPIRES")
 	for _, p := range profiles {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t\n", plain.Text(p.ID), plain.Text(p.Provider), p.Kind, cmp.Or(expiry(p), "-"))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", plain.Text(p.ID), plain.Text(p.Provider), p.Kind, cmp.Or(expiry(p), "-"))
 	}
 	return t.Flush()
 }

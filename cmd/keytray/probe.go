@@ -72,7 +72,7 @@ func (a *app) probe(ctx context.Context, k *keeper.Keeper, profiles []sink.Profi
 
 func (r *probeReport) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\nPROFILE\tPROBE\t")
+	fmt.Fprintln(t, "\nPROFILE\tPROBE")
 	for _, x := range r.Results {
 		text := string(x.Status)
 		if x.Error != "" {
@@ -80,7 +80,7 @@ func (r *probeReport) print(w io.Writer) error {
 		} else {
 			text += fmt.Sprintf(" after %d ms", x.LatencyMs)
 		}
-		fmt.Fprintf(t, "%s\t%s\t\n", plain.Text(x.ProfileID), text)
+		fmt.Fprintf(t, "%s\t%s\n", plain.Text(x.ProfileID), text)
 	}
 	return t.Flush()
 }

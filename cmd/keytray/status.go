@@ -188,7 +188,7 @@ func writeStatus(w io.Writer, profiles []sink.Profile, now time.Time) error {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "PROFILE\tSTATE\tACCOUNT\t")
+	fmt.Fprintln(t, "PROFILE\tSTATE\tACCOUNT")
 	var mend []string
 	for _, p := range profiles {
 		c := keeper.ConditionOf(p, now)

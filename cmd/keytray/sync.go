@@ -336,13 +336,13 @@ func writeSyncs(w io.Writer, all []syncState) error {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "FILE\tPROFILE\tFORMAT\tSTATE\t")
+	fmt.Fprintln(t, "FILE\tPROFILE\tFORMAT\tSTATE")
 	for _, s := range all {
 		profile := s.ProfileID
 		if s.Agent != sink.DefaultAgent {
 			profile += " of agent " + s.Agent
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s: %s\t\n", plain.Text(s.Path), plain.Text(profile), plain.Text(s.Format), s.State, plain.Text(s.sentence()))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s: %s\n", plain.Text(s.Path), plain.Text(profile), plain.Text(s.Format), s.State, plain.Text(s.sentence()))
 	}
 	return t.Flush()
 }
