@@ -97,10 +97,63 @@ func (a *app) login(ctx context.Context, s signIn) error {
 	}
 	p, err := a.signIn(ctx, k, s)
 	if err != nil {
-		return err
+		return otherWay(err, k.Providers, s.provider)
 	}
 	_, err = fmt.Fprintln(a.sys.stdout, p.ID)
 	return err
+}
+
+// otherWay adds to a sign-in that is not known what the person may have meant.
+func otherWay(err error, catalog provider.Catalog, id string) error {
+	p, known := catalog.Find(id)
+	hint := ""
+	switch {
+	case !known && errors.Is(err, keeper.ErrUnknownProvider):
+		if ids := alike(catalog, id); len(ids) > 0 {
+			hint = "perhaps keytray login " + strings.Join(ids, ", or ") + "; `keytray providers list` shows all"
+		}
+	case !errors.Is(err, keeper.ErrNoBrowserLogin) && !errors.Is(err, keeper.ErrNoDeviceLogin):
+	case p.Browser():
+		hint = "keytray login " + id + ", or with --paste where no browser comes back"
+	case p.Device():
+		hint = "keytray login " + id + " --device"
+	default:
+		hint = "paste a secret of it: keytray models auth " + strings.Join(pastes(p), "|") + " --provider " + id
+	}
+	if hint == "" {
+		return err
+	}
+	return setup.Usage(err, hint)
+}
+
+// pastes are the commands that keep a secret of p.
+func pastes(p provider.Provider) []string {
+	var commands []string
+	for _, c := range []struct {
+		takes *provider.Static
+		name  string
+	}{{p.SetupToken, "setup-token"}, {p.Token, "paste-token"}, {p.APIKey, "paste-api-key"}} {
+		if c.takes != nil {
+			commands = append(commands, c.name)
+		}
+	}
+	return commands
+}
+
+// alike are the providers that go by a word in their id, their name or their
+// program.
+func alike(catalog provider.Catalog, word string) []string {
+	var ids []string
+	for _, p := range catalog {
+		names := p.ID + " " + p.Name
+		if p.SetupToken != nil {
+			names += " " + p.SetupToken.Command
+		}
+		if len(word) > 2 && strings.Contains(strings.ToLower(names), strings.ToLower(word)) {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
 }
 
 // signIn signs in and says as whom.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -43,6 +44,9 @@ func (a *app) logout(ctx context.Context, ref sink.Ref, local bool) error {
 		farewell, why, err = k.Logout(ctx, ref, local)
 		return err
 	})
+	if errors.Is(err, sink.ErrUnknownProfile) {
+		return setup.Usage(err, "`keytray status` shows the profiles")
+	}
 	if err != nil {
 		return err
 	}

@@ -199,6 +199,9 @@ func (a *app) addProvider(ctx context.Context, n newProvider) error {
 		return err
 	}
 	m, err := discovery.Find(ctx, wire.Client{}, n.issuer, n.allowHTTP)
+	if errors.Is(err, discovery.ErrIssuer) && strings.HasPrefix(n.issuer, "http://") {
+		return setup.Usage(err, "for a server on this machine: --allow-http-loopback")
+	}
 	if err != nil {
 		return setup.Hinted(err, findHint(err, n))
 	}
@@ -207,7 +210,7 @@ func (a *app) addProvider(ctx context.Context, n newProvider) error {
 		return err
 	}
 	if _, taken := catalog.Find(p.ID); taken {
-		return setup.Usage(fmt.Errorf("there is a provider %s already", p.ID), "choose another one with --id")
+		return setup.Usage(fmt.Errorf("there is a provider %s already", p.ID), "call the new one something else with --id")
 	}
 	if !m.ConfirmsPKCE() {
 		if !n.assumePKCE {

@@ -114,10 +114,15 @@ func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 // usage makes a wrong number of arguments a usage error.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
+		err := check(cmd, args)
+		switch {
+		case err == nil:
+			return nil
+		case len(args) == 0:
+			return setup.Usage(errors.New("an argument is missing"), cmd.UseLine())
+		default:
 			return setup.Usage(err, cmd.CommandPath()+" --help")
 		}
-		return nil
 	}
 }
 

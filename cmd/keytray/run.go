@@ -142,7 +142,7 @@ func (l *lending) know(name string) error {
 	}
 	var ok bool
 	if l.to, ok = known(name); !ok {
-		return setup.Usage(fmt.Errorf("there is no program %q", name), "leave --for out, and the token is in the environment")
+		return setup.Usage(fmt.Errorf("there is no program %q", name), "one of "+strings.Join(borrowing(), ", ")+"; without --for the token is in the environment")
 	}
 	return nil
 }
