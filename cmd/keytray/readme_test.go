@@ -19,34 +19,40 @@ var (
 	readmeFlag = regexp.MustCompile(`--([a-z-]+)( [a-z|\\]+)?`)
 )
 
-// TestReadmeCommandsExist finds every call that README.md and docs/providers.md
-// quote in the tree of commands, with its flags and the words they may be given.
+// TestReadmeCommandsExist finds every call that README.md and the documents for
+// users quote in the tree of commands, with its flags and the words they may be
+// given.
 func TestReadmeCommandsExist(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	more, err := os.ReadFile("../../docs/providers.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	calls := readmeCall.FindAllStringSubmatch(string(text)+strings.ReplaceAll(string(more), "\n", " "), -1)
-	if len(calls) < 10 {
-		t.Errorf("README.md quotes %d calls; the pattern of this test is wrong", len(calls))
-	}
 	root := newApp(system{}).command()
 	root.InitDefaultCompletionCmd()
-	for _, call := range calls {
-		words, _, _ := strings.Cut(call[1], " [")
-		words, _, _ = strings.Cut(words, " --")
-		cmd, args, err := root.Find(strings.Fields(words))
-		if err != nil || slices.ContainsFunc(args, isName) {
-			t.Errorf("there is no command: keytray %s", call[1])
-			continue
+	for name, least := range map[string]int{
+		"README.md": 30, "docs/commands.md": 30, "docs/clients.md": 10, "docs/files.md": 2, "docs/openclaw.md": 3, "docs/providers.md": 10, "docs/servers.md": 1,
+	} {
+		text, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, flag := range readmeFlag.FindAllStringSubmatch(call[1], -1) {
-			checkReadmeFlag(t, cmd, flag[1], flag[2])
+		calls := readmeCall.FindAllStringSubmatch(strings.ReplaceAll(string(text), "\n", " "), -1)
+		if len(calls) < least {
+			t.Errorf("%s quotes %d calls, want %d; or the pattern of this test is wrong", name, len(calls), least)
 		}
+		for _, call := range calls {
+			checkReadmeCall(t, root, name, call[1])
+		}
+	}
+}
+
+func checkReadmeCall(t *testing.T, root *cobra.Command, name, call string) {
+	t.Helper()
+	words, _, _ := strings.Cut(call, " [")
+	words, _, _ = strings.Cut(words, " --")
+	cmd, args, err := root.Find(strings.Fields(words))
+	if err != nil || slices.ContainsFunc(args, isName) {
+		t.Errorf("%s: there is no command: keytray %s", name, call)
+		return
+	}
+	for _, flag := range readmeFlag.FindAllStringSubmatch(call, -1) {
+		checkReadmeFlag(t, cmd, flag[1], flag[2])
 	}
 }
 

@@ -55,7 +55,7 @@ Any other file must be new.`,
 		Args: usage(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.syncAdd(cmd.Context(), o, r, args) },
 	}
-	cmd.Flags().StringVar(&o.Format, "format", "", "what the file looks like: one of keytray export's formats")
+	cmd.Flags().StringVar(&o.Format, "format", "", strings.Join(formatNames(), ", "))
 	cmd.Flags().StringVar(&o.Path, "out", "", "the file")
 	cmd.Flags().BoolVar(&o.CrossVendor, "allow-cross-vendor", false, "let a plan's token go to another vendor's tool")
 	requestFlags(cmd, &r)
