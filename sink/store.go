@@ -16,8 +16,8 @@
 // # Order of locks
 //
 // Profile, then those of the program that a login is imported from or that of the
-// parcel it came in, then root,
-// then mirror; the last two are held for short I/O only.
+// parcel it came in, then root, then mirror; the last two are held for short I/O
+// only.
 // Lock files are files of their own and are never deleted.
 //
 // # Under the lock
