@@ -41,7 +41,7 @@ func documents(t *testing.T) map[string]string {
 var (
 	link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`) // no colon: a file, not a URL
 	// quoted matches what looks like a path into a folder of this repository.
-	quoted = regexp.MustCompile("`((?:\\.ci|client|cmd|desk|docs|e2e|export|keeper|keychain|notify|oauth|packaging|plain|provider|route|secret|sink|tools)/[a-z0-9_./-]*)`")
+	quoted = regexp.MustCompile("`((?:\\.ci|client|cmd|desk|docs|e2e|export|keeper|keychain|loan|notify|oauth|outlet|packaging|plain|provider|route|sealed|secret|sink|tools)/[a-z0-9_./-]*)`")
 )
 
 func TestDocumentsNameFilesThatExist(t *testing.T) {
