@@ -149,7 +149,7 @@ func (s Source) edit(ctx context.Context, names []string, last Mark, change func
 		return nil
 	}
 	if old == nil {
-		old = []byte("\n\n") // so a new file is written over several lines
+		old = []byte("{\n}\n") // so a new file is written over several lines
 	}
 	if err := s.replace(putting, next, old); err != nil {
 		return fmt.Errorf("writing for %s: %w", s.Program, err)

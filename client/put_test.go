@@ -66,6 +66,9 @@ func TestPutMakesAFile(t *testing.T) {
 	if fi.Mode().Perm() != 0o600 && os.PathSeparator == '/' {
 		t.Errorf("mode %v, want 0600", fi.Mode())
 	}
+	if got := h.text(); !strings.HasPrefix(got, "{\n  \"auth_mode\"") || !strings.HasSuffix(got, "}\n") {
+		t.Errorf("the new file is not written over several lines: %s", got)
+	}
 	must(t, h.src.Drop(t.Context(), mark))
 	if _, err := os.Stat(h.src.Path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the file is still there: %v", err)
