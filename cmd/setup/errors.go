@@ -169,6 +169,7 @@ func Explain(err error) (code int, hint string) {
 		{export.ErrNotAWS, ExitUsage, "paste one: `keytray models auth paste-api-key --provider aws`, as AKIA...:SECRET or ASIA...:SECRET:SESSION"},
 		{keeper.ErrShortLife, ExitFailed, "ask for less with --min-ttl"},
 		{loan.ErrLinks, ExitFailed, "on Windows turn on Developer Mode, or keep Codex's own file current: `keytray sync add --format codex`"},
+		{loan.ErrOwn, ExitFailed, "end the `keytray run` in which it signed in: that login then goes to its real home"},
 		{outlet.ErrUnknown, ExitUsage, "see `keytray sync list`"},
 		{outlet.ErrKept, ExitFailed, "`keytray sync remove FILE` ends that"},
 		{outlet.ErrChanged, ExitFailed, "take the token out of it, or delete the file"},
