@@ -100,8 +100,10 @@ func TestFormatsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, section, _ := strings.Cut(string(b), "\n## What they take\n")
+	section, _, _ = strings.Cut(section, "\n## ")
 	var got []string
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(section) {
 		if row, ok := strings.CutPrefix(line, "| `"); ok {
 			names, _, _ := strings.Cut(row, "` |")
 			got = append(got, strings.Split(names, "`, `")...)
