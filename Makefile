@@ -62,10 +62,11 @@ test:
 	@$(GO) test -C e2e/parsers -count=1 -timeout 5m $(TESTFLAGS) ./...
 
 # Minutes; the tests are skipped where npm does not answer. What is for
-# TESTFLAGS=-short is less of OpenClaw, whose gateway takes its time.
+# TESTFLAGS=-short is less of OpenClaw, whose gateway takes its time, and neither
+# Gemini CLI nor opencode nor pi.
 test-clients:
 	@sh e2e/setup.sh
-	@sh e2e/clients/setup.sh
+	@sh e2e/clients/setup.sh $(if $(filter -short,$(TESTFLAGS)),codex claude openclaw)
 	$(GO) test -v -count=1 -timeout 20m $(TESTFLAGS) ./e2e/clients -clients
 
 demo: build

@@ -122,7 +122,7 @@ func need(t *testing.T, name string) (packages string) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, ".installed")); err != nil {
-		t.Skipf("%s is not installed: npm did not answer, or make test-clients was not asked for it (CLIENTS)", name)
+		t.Skipf("%s is not installed: npm did not answer, or setup.sh was not asked for it", name)
 	}
 	return dir
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the clients that are pinned here, each in the folder of its version,
-# with the node of ../setup.sh. What is there takes no time. Where npm does not
+# with the node of ../setup.sh; those that are named (codex claude …), or all. What is
+# there takes no time. Where npm does not
 # answer it says so and succeeds: the tests are skipped then. Where it answers and
 # a client cannot be had, it fails.
 set -eu
@@ -21,6 +22,7 @@ PATH=$(cd "$node" && pwd):$PATH
 
 for lock in */package-lock.json; do
   folder=${lock%/*}
+  case " $* " in '  ' | *" ${folder%-*} "*) ;; *) continue ;; esac
   want=$(cat "$folder/package.json" "$lock" "$folder/.npmrc" | cksum)
   [ "$(cat "$folder/node_modules/.installed" 2>/dev/null)" != "$want" ] || continue
   rm -f "$folder/node_modules/.installed"

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/url"
@@ -32,7 +33,10 @@ import (
 
 // hosts are the names that lead to vendors in the tests' network, where no other
 // name leads anywhere.
-var hosts = []string{"auth.openai.com", "chatgpt.com", "api.openai.com", "api.anthropic.com", "platform.claude.com", "generativelanguage.googleapis.com"}
+var hosts = []string{
+	"auth.openai.com", "chatgpt.com", "api.openai.com", "api.anthropic.com", "platform.claude.com",
+	"generativelanguage.googleapis.com", "cloudcode-pa.googleapis.com",
+}
 
 // vendorSays is the answer of every model.
 const vendorSays = "RIG-HELLO"
@@ -160,6 +164,8 @@ func (v *vendors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		q.Status = v.ask(w, q, strings.Contains(string(body), `"stream":true`))
 	case strings.HasSuffix(r.URL.Path, "/wham/accounts/check"):
 		answer(w, q.Status, workspaces)
+	case r.URL.Path == "/v1internal:loadCodeAssist":
+		answer(w, q.Status, map[string]any{"currentTier": map[string]string{"id": "free-tier"}, "cloudaicompanionProject": "project-1"})
 	default:
 		q.Status = http.StatusNotFound
 		answer(w, q.Status, map[string]any{"error": map[string]string{"message": "the tests have no such page"}})
@@ -298,6 +304,8 @@ func (v *vendors) ask(w http.ResponseWriter, q request, stream bool) (status int
 	}
 	speak := gemini
 	switch {
+	case strings.HasPrefix(q.Path, "/v1internal"):
+		speak = codeAssist
 	case strings.HasSuffix(q.Path, "/responses"):
 		speak = openai
 	case strings.HasSuffix(q.Path, "/v1/messages"):
@@ -321,15 +329,27 @@ func events(w http.ResponseWriter, all ...map[string]any) {
 
 // openai is the Responses API.
 func openai(w http.ResponseWriter, _ bool) {
-	message := map[string]any{
-		"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
-		"content": []any{map[string]any{"type": "output_text", "text": vendorSays, "annotations": []any{}}},
+	part := func(text string) map[string]any {
+		return map[string]any{"type": "output_text", "text": text, "annotations": []any{}}
 	}
+	message := func(status string, content ...any) map[string]any {
+		return map[string]any{"type": "message", "id": "msg_1", "role": "assistant", "status": status, "content": append([]any{}, content...)}
+	}
+	at := func(kind string, more map[string]any) map[string]any {
+		e := map[string]any{"type": kind, "item_id": "msg_1", "output_index": 0, "content_index": 0}
+		maps.Copy(e, more)
+		return e
+	}
+	whole := message("completed", part(vendorSays))
 	events(w,
 		map[string]any{"type": "response.created", "response": map[string]any{"id": "resp_1", "object": "response", "status": "in_progress", "output": []any{}}},
-		map[string]any{"type": "response.output_item.done", "output_index": 0, "item": message},
+		at("response.output_item.added", map[string]any{"item": message("in_progress")}),
+		at("response.content_part.added", map[string]any{"part": part("")}),
+		at("response.output_text.delta", map[string]any{"delta": vendorSays}),
+		at("response.output_text.done", map[string]any{"text": vendorSays}),
+		at("response.output_item.done", map[string]any{"item": whole}),
 		map[string]any{"type": "response.completed", "response": map[string]any{
-			"id": "resp_1", "object": "response", "status": "completed", "output": []any{message},
+			"id": "resp_1", "object": "response", "status": "completed", "output": []any{whole},
 			"usage": map[string]any{"input_tokens": 1, "output_tokens": 1, "total_tokens": 2},
 		}},
 	)
@@ -357,13 +377,22 @@ func anthropic(w http.ResponseWriter, stream bool) {
 	)
 }
 
-// gemini is Google's.
-func gemini(w http.ResponseWriter, stream bool) {
-	said := map[string]any{
-		"candidates":    []any{map[string]any{"content": map[string]any{"role": "model", "parts": []any{map[string]string{"text": vendorSays}}}, "finishReason": "STOP", "index": 0}},
-		"usageMetadata": map[string]int{"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2},
-		"modelVersion":  "any",
-	}
+// geminiSaid is an answer of Google's.
+var geminiSaid = map[string]any{
+	"candidates":    []any{map[string]any{"content": map[string]any{"role": "model", "parts": []any{map[string]string{"text": vendorSays}}}, "finishReason": "STOP", "index": 0}},
+	"usageMetadata": map[string]int{"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2},
+	"modelVersion":  "any",
+}
+
+// gemini is Google's model for keys.
+func gemini(w http.ResponseWriter, stream bool) { google(w, stream, geminiSaid) }
+
+// codeAssist is the same for accounts.
+func codeAssist(w http.ResponseWriter, stream bool) {
+	google(w, stream, map[string]any{"response": geminiSaid, "traceId": "any"})
+}
+
+func google(w http.ResponseWriter, stream bool, said map[string]any) {
 	if !stream {
 		answer(w, http.StatusOK, said)
 		return
