@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"sync"
 
 	"github.com/keytray/keytray/secret"
 )
@@ -26,9 +27,14 @@ type GoogleClient struct {
 	From string
 }
 
+// Few need these, and to compile them takes a while.
 var (
-	googleID     = regexp.MustCompile(`\bOAUTH_CLIENT_ID\s*=\s*["']([0-9]{6,20}-[a-z0-9]{8,64}\.apps\.googleusercontent\.com)["']`)
-	googleSecret = regexp.MustCompile(`\bOAUTH_CLIENT_SECRET\s*=\s*["'](GOCSPX-[A-Za-z0-9_-]{8,64})["']`)
+	googleID = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\bOAUTH_CLIENT_ID\s*=\s*["']([0-9]{6,20}-[a-z0-9]{8,64}\.apps\.googleusercontent\.com)["']`)
+	})
+	googleSecret = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\bOAUTH_CLIENT_SECRET\s*=\s*["'](GOCSPX-[A-Za-z0-9_-]{8,64})["']`)
+	})
 )
 
 const (
@@ -83,7 +89,7 @@ func googleClientIn(name string) (GoogleClient, error) {
 	if err != nil {
 		return GoogleClient{}, fmt.Errorf("reading a script: %w", err)
 	}
-	id, sec := googleID.FindSubmatch(b), googleSecret.FindSubmatch(b)
+	id, sec := googleID().FindSubmatch(b), googleSecret().FindSubmatch(b)
 	if id == nil || sec == nil {
 		return GoogleClient{}, ErrNoGoogleClient
 	}

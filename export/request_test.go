@@ -202,6 +202,7 @@ func TestAWSCredentials(t *testing.T) {
 	}
 	for _, pasted := range []string{
 		"eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", awsKey, awsKey + ":", ":s", "akia:s", awsSession + ":s", awsSession + ":s:",
+		awsKey[:15] + ":s", strings.Repeat("A", 129) + ":s",
 		"{", "{}", `{"AccessKeyId":1}`, `{"Credentials":null,"AccessKeyId":"AKIAIOSFODNN7EXAMPLE"}`,
 		`{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"s","Expiration":"soon"}`,
 	} {

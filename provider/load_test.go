@@ -103,6 +103,7 @@ func TestLoadNamesTheFault(t *testing.T) {
 		{"number in params", `"consent"`, `1`, 13, "oauth.authorization_params", "must be text"},
 		{"no id", `"id": "acme",`, ``, 2, "id", "missing"},
 		{"bad id", `"id": "acme"`, `"id": "Acme"`, 3, "id", "lower-case"},
+		{"long id", `"id": "acme"`, `"id": "` + strings.Repeat("a", 65) + `"`, 3, "id", "lower-case"},
 		{"id begins with a dash", `"id": "acme"`, `"id": "-acme"`, 3, "id", "lower-case"},
 		{"built-in id", `"id": "acme"`, `"id": "openai-codex"`, 3, "id", "another provider already"},
 		{"no name", `"name": "Acme",`, ``, 2, "name", "missing"},

@@ -38,5 +38,5 @@ func (p *Probe) check(allowHTTP bool, secretHeader string) error {
 }
 
 func isHeader(name string) bool {
-	return headerPattern.MatchString(name) && !slices.Contains(ourHeaders, strings.ToLower(name))
+	return isName(headerPattern, name) && !slices.Contains(ourHeaders, strings.ToLower(name))
 }

@@ -137,7 +137,7 @@ func (p Places) openClawDir() string {
 		return absolute(p.OpenClaw.StateDir, home)
 	}
 	dir := filepath.Join(home, ".openclaw")
-	if name := p.OpenClaw.Profile; clawProfile.MatchString(name) && !strings.EqualFold(name, "default") {
+	if name := p.OpenClaw.Profile; len(name) <= longestName && clawProfile.MatchString(name) && !strings.EqualFold(name, "default") {
 		dir += "-" + name
 	}
 	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
@@ -171,7 +171,7 @@ func (p Places) agentDirs(claw string, c route.Config) map[string]string {
 }
 
 // clawProfile is a name that OpenClaw takes for a profile.
-var clawProfile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+var clawProfile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 
 // passed says why OpenClaw's folder is not used, and what helps: logins that are
 // still in there must be moved, else the program may be connected.

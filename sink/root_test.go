@@ -38,6 +38,7 @@ func TestFindRoot(t *testing.T) {
 		{name: "a profile that is not there", files: []string{".openclaw/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Profile: "dev"}}, want: "state/keytray"},
 		{name: "the default profile", files: []string{".openclaw/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Profile: "Default"}}, want: ".openclaw"},
 		{name: "no name of a profile", files: []string{".openclaw/", ".openclaw-x/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Profile: "x/../y"}}, want: ".openclaw"},
+		{name: "too long a name", files: []string{".openclaw/", ".openclaw-" + strings.Repeat("x", 65) + "/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Profile: strings.Repeat("x", 65)}}, want: ".openclaw"},
 		{name: "the folder before the profile", files: []string{".openclaw-dev/"}, places: sink.Places{OpenClaw: sink.OpenClaw{Profile: "dev", StateDir: "~/claw"}}, want: "claw"},
 		{name: "a database in OPENCLAW_AGENT_DIR", files: []string{".openclaw/", "a/openclaw-agent.sqlite"}, places: sink.Places{OpenClaw: sink.OpenClaw{AgentDir: "~/a"}}, want: "state/keytray", notice: true},
 		{name: "what a person names is not gated", files: []string{"mine/state/openclaw.sqlite"}, places: sink.Places{Keytray: "~/mine"}, want: "mine"},
