@@ -37,6 +37,7 @@ func TestConformanceResponses(t *testing.T) {
 		{name: "token-endpoint-response-without-expires_in", token: func(m map[string]any) { delete(m, "expires_in") }, accept: true},
 		{name: "no-scope-in-token-endpoint-response", token: func(m map[string]any) { delete(m, "scope") }, accept: true},
 		{name: "happy-path-no-dpop-nonce (we send no proof)", token: func(m map[string]any) { m["token_type"] = "DPoP" }},
+		{name: "rs-dpop-auth-scheme-case-insensitivity (nor any other case)", token: func(m map[string]any) { m["token_type"] = "dpop" }},
 		{name: "a code and an error", answer: func(q url.Values) { q.Set("error", "access_denied") }},
 		{name: "two codes", answer: func(q url.Values) { q.Add("code", "c2") }},
 		{name: "an implicit response", answer: func(q url.Values) { q.Del("code"); q.Set("access_token", "a") }},

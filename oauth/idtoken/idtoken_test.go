@@ -184,6 +184,13 @@ func TestConformanceIDToken(t *testing.T) {
 			i.publish(rsaKeys()[1].Public(), "r2")
 			return sign(jose.RS256, rsaKeys()[1], "r2", good())
 		}, true},
+		{"rp-discovery-jwks_uri-keys (each of them)", func(i *issuer) string { return sign(jose.ES256, i.ec, "e", good()) }, true},
+		{"rp-discovery-jwks_uri-keys (of another's address)", func(i *issuer) string {
+			i.p.JWKSURI = newIssuer(t).p.JWKSURI
+			i.keys = nil
+			i.publish(rsaKeys()[1].Public(), "r2")
+			return sign(jose.RS256, rsaKeys()[1], "r2", good())
+		}, false},
 		{"a key that was withdrawn", func(i *issuer) string {
 			i.keys = i.keys[1:]
 			return sign(jose.RS256, i.rsa, "r", good())
