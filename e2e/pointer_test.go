@@ -174,6 +174,7 @@ func TestClicksReachTheProgram(t *testing.T) {
 	d := newDesktop(t, newRig(t))
 	d.panel()
 	tr := d.startTray(trayapp(t))
+	eventually(t, "the submenu", func() bool { return tr.menu().keys("People/ann/work") != nil })
 
 	if menu := d.mouseOpenMenu(); menu.Dy() < 3*panelHeight || menu.Min.Y > panelHeight+5 || menu.Max.X < screenWidth-5 {
 		t.Errorf("the menu is at %v, want it below the icon, with some lines", menu)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"fyne.io/systray"
 )
@@ -43,12 +44,14 @@ func square() []byte {
 func ready() {
 	sign := systray.AddMenuItem("Sign in", "")
 	people := systray.AddMenuItem("People", "")
-	ann, bob := people.AddSubMenuItem("ann/work", ""), people.AddSubMenuItem("bob_home", "")
 	systray.AddMenuItem("Not now", "").Disable()
 	systray.AddSeparator()
 	pause := systray.AddMenuItemCheckbox("Pause", "", false)
 	quit := systray.AddMenuItem("Quit", "")
 	go func() {
+		// A panel of GTK's loses items that it learns of together with their submenu.
+		time.Sleep(1200 * time.Millisecond)
+		ann, bob := people.AddSubMenuItem("ann/work", ""), people.AddSubMenuItem("bob_home", "")
 		for {
 			select {
 			case <-sign.ClickedCh:
