@@ -1,5 +1,5 @@
 # make check   formatting, linters, dead code, cross builds, known vulnerabilities
-# make test    everything that runs, under the race detector, and the end-to-end tests
+# make test    everything that runs, under the race detector, the end-to-end test included
 # make test-clients  the same with real clients from npm; needs the network once
 # make soak    the simulation and the random kills of make test, for much longer
 # make demo    one login from browser to export, on a private keyring, nothing left behind
@@ -28,7 +28,6 @@ CROSS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64 darwin/amd64
 tool    = $(GO) tool -modfile=tools/go.mod
 ldflags = -s -w$(if $(VERSION), -X main.version=$(VERSION))
 say     = @printf '%s\n' '$(1)'
-sum     = $(tool) gotestsum --format pkgname --format-hide-empty-pkg --rerun-fails=2
 
 # A tarball, or a checkout that git does not trust (root in another user's),
 # has no version to stamp; go build would stop there.
@@ -51,15 +50,12 @@ check: fmt-check tidy-check vet lint deadcode cross vuln
 # The race detector needs a C compiler; without one the tests still run.
 # What fails is run again, at most twice, and every result is shown: some tests are
 # about time, and a client that is not ours (secret-tool) can take gnome-keyring-daemon
-# down, as docs/keychain.md says of L16. Without the race detector are those of e2e:
-# they watch other processes, and compare pictures, which it makes slow.
+# down, as docs/keychain.md says of L16.
 test:
 	@sh e2e/setup.sh
 	@race=-race; set -- $$($(GO) env CC); \
 	if ! command -v "$$1" >/dev/null 2>&1; then race=; echo "test: no C compiler ($$1): without the race detector"; fi; \
-	$(sum) --packages="$$($(GO) list ./... | grep -v '/e2e' | tr '\n' ' ')" -- $$race -timeout 15m $(TESTFLAGS)
-	$(call say,test: end to end)
-	@$(sum) --packages=./e2e/... -- -timeout 15m $(TESTFLAGS)
+	$(tool) gotestsum --format pkgname --format-hide-empty-pkg --rerun-fails=2 --packages=./... -- $$race -timeout 15m $(TESTFLAGS)
 	$(call say,test: the whole simulation, which the race detector only samples)
 	@$(tool) gotestsum --format pkgname -- -run Simulation ./keeper
 	$(call say,test: what other programs make of keytray helper)
