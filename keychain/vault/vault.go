@@ -54,8 +54,6 @@ const (
 	// unfinished is how old a file must be to be taken for one that nobody goes on
 	// with. A write takes milliseconds.
 	unfinished = time.Minute
-	// maxName is the longest name, as in package keychain.
-	maxName = 100
 	// fileLimit is more than the file of the largest value.
 	fileLimit = 2 * keychain.MaxValue
 	// proof is the item by which a key is known to be the vault's. Its name is none
@@ -122,7 +120,7 @@ func (v *Vault) Check() error {
 
 // Get returns the value under name.
 func (v *Vault) Get(_ context.Context, name string) ([]byte, error) {
-	if err := checkName(name); err != nil {
+	if err := keychain.CheckName(name); err != nil {
 		return nil, err
 	}
 	key, err := v.open()
@@ -132,30 +130,30 @@ func (v *Vault) Get(_ context.Context, name string) ([]byte, error) {
 			return value, nil
 		}
 	}
-	return nil, fmt.Errorf("reading %s: %w", brief(name), err)
+	return nil, fmt.Errorf("reading %s: %w", keychain.Brief(name), err)
 }
 
 // Set stores value under name, in place of what is there, and reads it back.
 func (v *Vault) Set(_ context.Context, name string, value []byte) error {
-	if err := checkName(name); err != nil {
+	if err := keychain.CheckName(name); err != nil {
 		return err
 	}
 	if len(value) > keychain.MaxValue {
-		return fmt.Errorf("storing %s: %w: %d bytes of at most %d", brief(name), keychain.ErrTooBig, len(value), keychain.MaxValue)
+		return fmt.Errorf("storing %s: %w: %d bytes of at most %d", keychain.Brief(name), keychain.ErrTooBig, len(value), keychain.MaxValue)
 	}
 	key, err := v.open()
 	if err == nil {
 		err = v.replace(key, name, value)
 	}
 	if err != nil {
-		return fmt.Errorf("storing %s: %w", brief(name), err)
+		return fmt.Errorf("storing %s: %w", keychain.Brief(name), err)
 	}
 	return nil
 }
 
 // Delete removes what is under name; it is no error if there is nothing.
 func (v *Vault) Delete(_ context.Context, name string) error {
-	if err := checkName(name); err != nil {
+	if err := keychain.CheckName(name); err != nil {
 		return err
 	}
 	_, err := v.open()
@@ -163,7 +161,7 @@ func (v *Vault) Delete(_ context.Context, name string) error {
 		err = unavailable(v.disk.Remove(v.path(name)))
 	}
 	if err != nil {
-		return fmt.Errorf("deleting %s: %w", brief(name), err)
+		return fmt.Errorf("deleting %s: %w", keychain.Brief(name), err)
 	}
 	return nil
 }
@@ -254,26 +252,6 @@ func (v *Vault) replace(key sealed.Key, name string, value []byte) error {
 }
 
 func (v *Vault) path(name string) string { return filepath.Join(v.dir, name+".age") }
-
-// checkName has the names of package keychain.
-func checkName(name string) error {
-	if name == "" || len(name) > maxName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
-		return fmt.Errorf("keychain name %.120q: want 1 to %d of a-z, 0-9, dot, underscore, hyphen", name, maxName)
-	}
-	return nil
-}
-
-// brief is a name as an error shows it.
-func brief(name string) string {
-	hash, rest, ok := strings.Cut(name, ".")
-	if len(hash) > 8 {
-		hash = hash[:6] + "…"
-	}
-	if !ok {
-		return hash
-	}
-	return hash + "." + rest
-}
 
 // unavailable makes one of our errors of one of the disk. It is not wrapped, as it
 // may be fs.ErrNotExist, which here only a missing item is.
