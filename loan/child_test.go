@@ -24,11 +24,22 @@ import (
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv("LOAN_HELPER") == "":
+		hearSignals()
 		os.Exit(m.Run())
 	case os.Args[1] == "count":
 		count()
 	default:
 		os.Exit(help(os.Args[1:]))
+	}
+}
+
+// hearSignals undoes what nohup, and a shell's &, did to this process: a signal that
+// is ignored when a program starts stays ignored in it, and in all that it starts.
+func hearSignals() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s) // what is caught is reset in children
+		}
 	}
 }
 

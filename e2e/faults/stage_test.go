@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -34,7 +35,18 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
+	hearSignals()
 	os.Exit(buildAndRun(m))
+}
+
+// hearSignals undoes what nohup, and a shell's &, did to this process: a signal that
+// is ignored when a program starts stays ignored in it, and in all that it starts.
+func hearSignals() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s) // what is caught is reset in children
+		}
+	}
 }
 
 func buildAndRun(m *testing.M) int {
