@@ -27,19 +27,23 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"keytray": main, "git-credential-keytray": main, "docker-credential-keytray": main, "tray": tray,
+		"keytray": main, "tray": tray, // tray runs itself as keytray
 	})
 }
 
-// TestScripts runs the command as people do: real processes, for each script a
-// real keyring in a session of its own, and an authorization server of ours on
-// a real socket.
+// TestScripts runs the command as people do: the program as it is shipped, for each
+// script a real keyring in a session of its own, and an authorization server of
+// ours on a real socket.
 func TestScripts(t *testing.T) {
 	requireSession(t)
+	shipped := ship(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
-		Setup:               prepareScript,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", shipped+string(filepath.ListSeparator)+e.Getenv("PATH"))
+			return prepareScript(e)
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"signin":     signin,
 			"entercode":  enterCode,
@@ -56,6 +60,25 @@ func TestScripts(t *testing.T) {
 			"asked":      serverAsked,
 		},
 	})
+}
+
+// ship builds the command, with the names that git and docker call it by, and says
+// where. It is this test binary as well, but what the race detector has been put into
+// is slow to start.
+func ship(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(dir, "keytray"), ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building keytray: %v\n%s", err, out)
+	}
+	for _, name := range []string{"git-credential-keytray", "docker-credential-keytray"} {
+		if err := os.Symlink("keytray", filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // requireSession skips where a program is missing, which only a person's
