@@ -101,7 +101,7 @@ var rules = []rule{
 	},
 	{
 		uses: []string{"import os/exec", "os.StartProcess", "syscall.Exec"},
-		only: []string{"keychain/*.go", "keychain/session/*.go", "keeper/child*.go", "desk/*.go", "notify/bell_darwin.go", "client/openclaw/*.go", "loan/child*.go", "cmd/keytray/*.go", "cmd/tray/life_linux.go"},
+		only: []string{"keychain/*.go", "keychain/session/*.go", "worker/child*.go", "desk/*.go", "notify/bell_darwin.go", "client/openclaw/*.go", "loan/child*.go", "cmd/keytray/*.go", "cmd/tray/life_linux.go"},
 		why:  "arguments and environment of a child can be read by others",
 	},
 	{
@@ -160,6 +160,7 @@ var layers = []layer{
 	{pkg: "e2e", why: "the desktop rig: programs and servers, seen from outside"},
 	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
 	{pkg: "keeper", uses: []string{"client", "oauth", "oauth/clientauth", "provider", "sealed", "secret", "sink"}, why: "the only place where protocol meets state"},
+	{pkg: "worker", uses: []string{"keeper", "oauth", "secret", "sink"}, why: "one operation of keeper in a process of its own: both ends of its pipes"},
 	{pkg: "e2e/clients", why: "real clients from npm, in a network of their own"},
 	{pkg: "client/openclaw", uses: []string{"plain", "sink"}, why: "what OpenClaw asks and is told, by its own commands; it reads no login"},
 	{pkg: "outlet", uses: []string{"client", "sink"}, why: "files kept current: it is brought each text, and knows neither keychain nor formats"},
@@ -169,18 +170,18 @@ var layers = []layer{
 	{pkg: "export", uses: []string{"provider", "secret"}, why: "formats, and whose tools may have a token: bytes in, text out"},
 	{
 		pkg:  "cmd/tray",
-		uses: []string{"cmd/setup", "cmd/tray/autostart", "cmd/tray/icon", "cmd/tray/view", "keeper", "notify", "plain", "provider", "sink"},
+		uses: []string{"cmd/setup", "cmd/tray/autostart", "cmd/tray/icon", "cmd/tray/view", "keeper", "notify", "plain", "provider", "sink", "worker"},
 		why:  "the icon; it has workers do what needs keychain or network",
 	},
 	{pkg: "cmd/tray/view", uses: []string{"cmd/tray/icon", "keeper", "plain", "sink"}, why: "what a person is shown, as data"},
 	{
 		pkg:  "cmd/setup",
-		uses: []string{"client", "client/openclaw", "desk", "export", "keeper", "keychain", "keychain/vault", "loan", "oauth", "outlet", "plain", "provider", "route", "sealed", "secret", "sink"},
+		uses: []string{"client", "client/openclaw", "desk", "export", "keeper", "keychain", "keychain/vault", "loan", "oauth", "outlet", "plain", "provider", "route", "sealed", "secret", "sink", "worker"},
 		why:  "the wiring that both programs share",
 	},
 	{
 		pkg:  "cmd/keytray",
-		uses: []string{"client", "client/openclaw", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "loan", "oauth", "oauth/discovery", "oauth/oauthtest", "oauth/wire", "outlet", "plain", "provider", "route", "sealed", "secret", "sink"},
+		uses: []string{"client", "client/openclaw", "cmd/setup", "export", "keeper", "keychain", "keychain/session", "loan", "oauth", "oauth/discovery", "oauth/oauthtest", "oauth/wire", "outlet", "plain", "provider", "route", "sealed", "secret", "sink", "worker"},
 		why:  "wiring",
 	},
 	{pkg: "cmd/tray/autostart", why: "one switch per desktop; it is told where things lie"},

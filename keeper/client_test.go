@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -174,27 +173,6 @@ func TestATradedLoginStaysWhereItWasMade(t *testing.T) {
 	entry.OAuth.Exchange.Endpoint = exchange.URL + "/b"
 	if _, err := d.keeperOf(provider.Catalog{entry}).Refresh(t.Context(), d.profile(p.Ref)); !errors.Is(err, keeper.ErrPinned) || trades != 2 {
 		t.Errorf("another exchange: %v after %d trades, want ErrPinned after 2", err, trades)
-	}
-}
-
-// TestAWorkerAsksForAClientsSecret in a dialog, before the browser opens.
-func TestAWorkerAsksForAClientsSecret(t *testing.T) {
-	d := newDesk(t, oauthtest.Options{ClientSecret: "s3cret", Approve: "alice"})
-	p := &person{answers: []string{"s3cret"}}
-	open := func(e keeper.Event) {
-		if e.Event == "url" {
-			go func() { _, _ = oauthtest.Browser{}.Open(t.Context(), e.URL) }()
-		}
-	}
-	events, raw, err := d.serveWith(t.Context(), p, strings.NewReader(`{"do":"login","provider":"demo"}`+"\n"), open)
-	if want := "started asking answered url received committed done"; err != nil || names(events) != want {
-		t.Fatalf("%s, %v, want %s", names(events), err, want)
-	}
-	if seen := p.seen(); len(seen) != 1 || !strings.Contains(seen[0], "secret of the client") || strings.Contains(raw, "s3cret") {
-		t.Errorf("asked %q", seen)
-	}
-	if _, _, err := d.serve(t.Context(), strings.NewReader(`{"do":"login","provider":"demo"}`+"\n"), open); err != nil {
-		t.Errorf("with nobody to ask, and the secret in the keychain: %v", err)
 	}
 }
 

@@ -3,11 +3,8 @@ package keeper_test
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +13,6 @@ import (
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/oauth/oauthtest"
 	"github.com/keytray/keytray/provider"
-	"github.com/keytray/keytray/sink"
 	"github.com/keytray/keytray/sink/sinktest"
 )
 
@@ -195,64 +191,4 @@ func TestTheFirstWayWins(t *testing.T) {
 			t.Errorf("%+v, %v", p.Account, err)
 		}
 	})
-}
-
-// serveQuietly is serveWith in fake time.
-func serveQuietly(t *testing.T, k *keeper.Keeper, p keeper.Desk, in io.Reader, tell func(keeper.Event)) (events []keeper.Event, err error) {
-	t.Helper()
-	out := &listener{tell: func(e keeper.Event) {
-		events = append(events, e)
-		if tell != nil {
-			tell(e)
-		}
-	}}
-	err = keeper.Worker{Keeper: k, Explain: plain, Desk: p}.Serve(t.Context(), in, out)
-	return events, err
-}
-
-// TestAWorkerOffersACode in a dialog that comes back after each button, and goes
-// away when the login is done.
-func TestAWorkerOffersACode(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		d, k := newQuietDesk(t)
-		p := &person{presses: []int{0, 1, 1}}
-		var code keeper.Event
-		events, err := serveQuietly(t, k, p, strings.NewReader(`{"do":"login","provider":"demo","code":true}`+"\n"), func(e keeper.Event) {
-			if e.Event == "code" {
-				code = e
-				time.AfterFunc(time.Minute, func() { _ = d.server.Decide(e.UserCode, "alice") })
-			}
-		})
-		if err != nil || names(events) != "started code open received committed done" {
-			t.Fatalf("%s, %v", names(events), err)
-		}
-		if code.URL != d.server.URL+"/device" || code.Complete != code.URL+"?user_code="+code.UserCode || time.Until(time.UnixMilli(code.ExpiresAt)) <= 0 {
-			t.Errorf("code = %+v", code)
-		}
-		if open := events[slices.IndexFunc(events, func(e keeper.Event) bool { return e.Event == "open" })]; open.URL != code.Complete {
-			t.Errorf("opened %s", open.URL)
-		}
-		if p.clipboard.Reveal() != code.UserCode || len(p.saw) != 4 || !strings.Contains(p.saw[0], code.URL+"\n\n"+code.UserCode) {
-			t.Errorf("clipboard %q, saw %q", p.clipboard.Reveal(), p.saw)
-		}
-	})
-}
-
-func TestADismissedCodeEndsTheLogin(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		_, k := newQuietDesk(t)
-		events, err := serveQuietly(t, k, &person{refuses: true}, strings.NewReader(`{"do":"login","provider":"demo","code":true}`+"\n"), nil)
-		if !errors.Is(err, errNo) || names(events) != "started code error" {
-			t.Errorf("%s, %v", names(events), err)
-		}
-	})
-	d, k := newQuietDesk(t)
-	if _, err := serveQuietly(t, k, nil, strings.NewReader(`{"do":"login","provider":"demo","code":true}`+"\n"), nil); !errors.Is(err, keeper.ErrNoDesk) {
-		t.Errorf("without anybody: %v", err)
-	}
-	if _, err := k.Store.Profile(sink.Ref{Agent: "main", ID: "demo:default"}); err == nil || d.server.Stats().Logins != 0 {
-		t.Error("somebody signed in")
-	}
 }

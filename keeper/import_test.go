@@ -3,7 +3,6 @@ package keeper_test
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -339,9 +338,9 @@ func TestAnImportThatCannotBeRenewedAtOnceIsDone(t *testing.T) {
 	}
 }
 
-// TestAWorkerEndsAKilledImport: one that died before the keychain had anything of it
+// TestAKilledImportIsFinished: one that died before the keychain had anything of it
 // is known by its journal alone.
-func TestAWorkerEndsAKilledImport(t *testing.T) {
+func TestAKilledImportIsFinished(t *testing.T) {
 	n := newNewcomer(t)
 	s := n.openclaw(dict{"demo:default": n.profile(n.grant())})
 	f := n.look(s)
@@ -359,8 +358,7 @@ func TestAWorkerEndsAKilledImport(t *testing.T) {
 	if refs := n.keeper().Store.Importing(); len(refs) != 1 {
 		t.Fatalf("the import left %v, want one that has not ended", refs)
 	}
-	w := keeper.Worker{Keeper: n.keeper(), Explain: plain}
-	if err := w.Serve(t.Context(), strings.NewReader(`{"do":"restore"}`+"\n"), io.Discard); err != nil {
+	if err := n.keeper().FinishImports(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if refs := n.keeper().Store.Importing(); len(refs) > 0 {

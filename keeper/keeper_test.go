@@ -459,3 +459,27 @@ func TestKeptOfASecretThatEnds(t *testing.T) {
 		t.Errorf("at its end: %v, want a sign-in", err)
 	}
 }
+
+func TestWhoObservesMayKeepATokenUnsent(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, oauthtest.Options{})
+	p := d.login("alice")
+	before := d.server.Stats()
+	k := d.keeper()
+	no := errors.New("no")
+	k.Observe = func(ref sink.Ref, s keeper.Step) error {
+		if ref != p.Ref || s != keeper.StepSending {
+			t.Errorf("told of %s of %v", s, ref)
+		}
+		return no
+	}
+	if _, err := k.Refresh(t.Context(), p); !errors.Is(err, no) {
+		t.Errorf("refresh = %v, want the observer's error", err)
+	}
+	if now := d.server.Stats(); now != before {
+		t.Errorf("the server saw %+v, then %+v", before, now)
+	}
+	if p := d.profile(p.Ref); d.keeper().Store.Unfinished(p) {
+		t.Error("an intent was left behind")
+	}
+}

@@ -93,6 +93,16 @@ func (k *Keeper) Add(ctx context.Context, r AddRequest) (sink.Profile, error) {
 	}
 }
 
+// Wanted says in words what a person is to paste, and how they come by one, as far
+// as is known. ErrCannotPaste is for what this provider does not issue.
+func (k *Keeper) Wanted(providerID string, kind Pasted) (what, from string, err error) {
+	p, err := k.known(providerID, kind)
+	if err != nil {
+		return "", "", err
+	}
+	return kind.words(), whereFrom(kind.rule(p)), nil
+}
+
 func (p Pasted) sinkKind() sink.Kind {
 	if p == APIKey {
 		return sink.KindAPIKey

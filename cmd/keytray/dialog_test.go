@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/worker"
 )
 
 // newScreen brings up an X server that nobody sees, and makes it the desktop's.
@@ -126,7 +127,7 @@ func TestAWorkerAsksInADialog(t *testing.T) {
 	token := "sk-ant-oat01-" + strings.Repeat("dialog-", 12)
 	var raw strings.Builder
 	refused := ""
-	err := d.child.Do(t.Context(), keeper.Request{Do: "add", Provider: "anthropic", Kind: keeper.SetupToken}, nil, func(e keeper.Event) {
+	err := d.child.Do(t.Context(), worker.Request{Do: "add", Provider: "anthropic", Kind: keeper.SetupToken}, nil, func(e worker.Event) {
 		_ = json.NewEncoder(&raw).Encode(e)
 		switch {
 		case e.Event == "refused":
@@ -156,16 +157,16 @@ func TestAWorkerHoldsTheClipboard(t *testing.T) {
 	newScreen(t)
 	d := newDesktop(t)
 	clipboard := func() string { return printed(t, "xclip", "-o", "-selection", "clipboard") }
-	commands := make(chan keeper.Command, 1)
-	err := d.child.Do(t.Context(), keeper.Request{Do: "copy", Profile: d.ref.ID}, commands, func(e keeper.Event) {
+	commands := make(chan worker.Command, 1)
+	err := d.child.Do(t.Context(), worker.Request{Do: "copy", Profile: d.ref.ID}, commands, func(e worker.Event) {
 		if e.Event == "copied" {
 			if got := clipboard(); !d.server.Valid(got) {
 				t.Errorf("the clipboard has %d bytes that are no access token", len(got))
 			}
-			commands <- keeper.Command{Cmd: "cancel"}
+			commands <- worker.Command{Cmd: "cancel"}
 		}
 	})
-	if f, ok := errors.AsType[*keeper.FailureError](err); !ok || f.Code != "cancelled" {
+	if f, ok := errors.AsType[*worker.FailureError](err); !ok || f.Code != "cancelled" {
 		t.Errorf("copy = %v, want a cancellation", err)
 	}
 	if got := clipboard(); got != "" {
@@ -178,13 +179,13 @@ func TestAWorkerWithoutADisplaySaysSo(t *testing.T) {
 	d := newDesktop(t)
 	t.Setenv("DISPLAY", "")
 	t.Setenv("WAYLAND_DISPLAY", "")
-	for request, want := range map[keeper.Request]string{
+	for request, want := range map[worker.Request]string{
 		{Do: "add", Provider: "openai", Kind: keeper.APIKey}: "no_dialog",
 		{Do: "logout", Profile: d.ref.ID, Confirm: true}:     "no_dialog",
 		{Do: "copy", Profile: d.ref.ID}:                      "no_clipboard",
 	} {
 		err := d.child.Do(t.Context(), request, nil, nil)
-		if f, ok := errors.AsType[*keeper.FailureError](err); !ok || f.Code != want || f.Hint == "" {
+		if f, ok := errors.AsType[*worker.FailureError](err); !ok || f.Code != want || f.Hint == "" {
 			t.Errorf("%s: %+v, want %s", request.Do, err, want)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/worker"
 )
 
 const (
@@ -74,7 +75,7 @@ func (a *app) resolver(k *keeper.Keeper) *resolver {
 	}
 	return &resolver{
 		k: k, stderr: a.sys.stderr,
-		child: keeper.Child{Path: self, Args: []string{"keytray", "__worker", "--state-dir", k.Store.Dir()}},
+		child: worker.Child{Path: self, Args: []string{"keytray", "__worker", "--state-dir", k.Store.Dir()}},
 	}
 }
 
@@ -83,7 +84,7 @@ func (a *app) resolver(k *keeper.Keeper) *resolver {
 func (a *app) leaveSupply(r *resolver) {
 	due, err := a.world.Due(r.k.Store)
 	if len(due) > 0 {
-		err = r.child.Leave(keeper.Request{Do: "sync"})
+		err = r.child.Leave(worker.Request{Do: "sync"})
 	}
 	if err != nil {
 		a.sys.log.Warn("a file is not current", "err", setup.OneLine(err))
@@ -94,7 +95,7 @@ func (a *app) leaveSupply(r *resolver) {
 // renewals are made by a worker in a session of its own, which goes on alone.
 type resolver struct {
 	k      *keeper.Keeper
-	child  keeper.Child
+	child  worker.Child
 	stderr io.Writer
 	locked atomic.Bool
 }
@@ -204,7 +205,7 @@ func (r *resolver) profile(ctx context.Context, id string) (sink.Profile, error)
 func (r *resolver) renewed(ctx context.Context, p sink.Profile) (keeper.Token, error) {
 	landed := make(chan error, 1)
 	go func() { // or it goes on, and lands in the profile file
-		landed <- r.child.Do(ctx, keeper.Request{Do: "renew", Agent: p.Agent, Profile: p.ID}, nil, nil)
+		landed <- r.child.Do(ctx, worker.Request{Do: "renew", Agent: p.Agent, Profile: p.ID}, nil, nil)
 	}()
 	var err error
 	select {

@@ -17,17 +17,17 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/cmd/setup"
-	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain/session"
 	"github.com/keytray/keytray/oauth/oauthtest"
 	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/worker"
 )
 
 // tray is a program that does one operation through a worker, as the tray does,
 // and prints the worker's events.
 func tray() {
-	c := keeper.Child{Path: "/proc/self/exe", Args: []string{"keytray", "__worker"}, Stderr: os.Stderr}
-	err := c.Do(context.Background(), keeper.Request{Do: os.Args[1], Profile: os.Args[2]}, nil, func(e keeper.Event) {
+	c := worker.Child{Path: "/proc/self/exe", Args: []string{"keytray", "__worker"}, Stderr: os.Stderr}
+	err := c.Do(context.Background(), worker.Request{Do: os.Args[1], Profile: os.Args[2]}, nil, func(e worker.Event) {
 		_ = json.NewEncoder(os.Stdout).Encode(e)
 	})
 	if err != nil {
@@ -42,7 +42,7 @@ type desktop struct {
 	t       *testing.T
 	session *session.Session
 	server  *oauthtest.Server
-	child   keeper.Child
+	child   worker.Child
 	ref     sink.Ref
 }
 
@@ -86,7 +86,7 @@ func newDesktop(t *testing.T) *desktop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desktop{t: t, session: s, server: server, child: keeper.Child{Path: path, Args: []string{"keytray", "__worker"}, Stderr: os.Stderr}}
+	d := &desktop{t: t, session: s, server: server, child: worker.Child{Path: path, Args: []string{"keytray", "__worker"}, Stderr: os.Stderr}}
 	d.login()
 	return d
 }
@@ -94,7 +94,7 @@ func newDesktop(t *testing.T) *desktop {
 // login signs in through a worker.
 func (d *desktop) login() {
 	d.t.Helper()
-	err := d.child.Do(d.t.Context(), keeper.Request{Do: "login", Provider: "demo"}, nil, func(e keeper.Event) {
+	err := d.child.Do(d.t.Context(), worker.Request{Do: "login", Provider: "demo"}, nil, func(e worker.Event) {
 		switch e.Event {
 		case "url":
 			go func() { _, _ = oauthtest.Browser{User: "alice"}.Open(d.t.Context(), e.URL) }()
@@ -145,7 +145,7 @@ func (d *desktop) reach(want uint64) {
 // alive checks that the login can be renewed and that no token was spent twice.
 func (d *desktop) alive(refreshes int) {
 	d.t.Helper()
-	if err := d.child.Do(d.t.Context(), keeper.Request{Do: "refresh", Profile: d.ref.ID}, nil, nil); err != nil {
+	if err := d.child.Do(d.t.Context(), worker.Request{Do: "refresh", Profile: d.ref.ID}, nil, nil); err != nil {
 		d.t.Errorf("refresh in the end: %v", err)
 	}
 	if s := d.server.Stats(); s.Refreshes != refreshes+1 || s.Reuses != 0 {
@@ -167,20 +167,20 @@ func TestAKilledTrayLosesNothing(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		worker := 0
+		pid := 0
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			var e keeper.Event
+			var e worker.Event
 			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 				t.Fatal(err)
 			}
-			worker = max(worker, e.PID)
+			pid = max(pid, e.PID)
 			if e.Event == at {
 				break
 			}
 		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		if worker == 0 {
+		if pid == 0 {
 			t.Fatal("no worker started")
 		}
 		d.reach(uint64(i + 2))
@@ -199,21 +199,21 @@ func TestAHungKeyringEndsTheWorkerBeforeItSends(t *testing.T) {
 	if err := syscall.Kill(d.session.KeyringPID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	request := keeper.Request{Do: "refresh", Profile: d.ref.ID}
-	if err := d.child.Do(t.Context(), request, nil, nil); !errors.Is(err, keeper.ErrHung) {
+	request := worker.Request{Do: "refresh", Profile: d.ref.ID}
+	if err := d.child.Do(t.Context(), request, nil, nil); !errors.Is(err, worker.ErrHung) {
 		t.Errorf("on a hung keyring: %v, want ErrHung", err)
 	}
 	_ = syscall.Kill(d.session.KeyringPID(), syscall.SIGCONT)
 
 	// A worker that does not even hear that it shall stop is killed.
 	pid := 0
-	err := d.child.Do(t.Context(), request, nil, func(e keeper.Event) {
+	err := d.child.Do(t.Context(), request, nil, func(e worker.Event) {
 		if e.Event == "started" {
 			pid = e.PID
 			_ = syscall.Kill(pid, syscall.SIGSTOP)
 		}
 	})
-	if !errors.Is(err, keeper.ErrHung) || syscall.Kill(pid, 0) == nil {
+	if !errors.Is(err, worker.ErrHung) || syscall.Kill(pid, 0) == nil {
 		t.Errorf("a stopped worker: %v, alive %v", err, syscall.Kill(pid, 0) == nil)
 	}
 	if n := d.server.Stats().Refreshes; n != 0 {
@@ -234,13 +234,13 @@ func TestAWorkerThatHasSentIsNotKilled(t *testing.T) {
 	d.child.Limit = time.Second
 	d.server.Fail(oauthtest.Fault{Delay: 2 * time.Second})
 	pid := 0
-	err := d.child.Do(t.Context(), keeper.Request{Do: "refresh", Profile: d.ref.ID}, nil, func(e keeper.Event) {
+	err := d.child.Do(t.Context(), worker.Request{Do: "refresh", Profile: d.ref.ID}, nil, func(e worker.Event) {
 		pid = max(pid, e.PID)
 		if e.Event == "sending" {
 			_ = syscall.Kill(d.session.KeyringPID(), syscall.SIGSTOP)
 		}
 	})
-	if !errors.Is(err, keeper.ErrLeft) || syscall.Kill(pid, 0) != nil {
+	if !errors.Is(err, worker.ErrLeft) || syscall.Kill(pid, 0) != nil {
 		t.Fatalf("Do = %v; the worker: %v", err, syscall.Kill(pid, 0))
 	}
 	time.Sleep(3 * time.Second) // until the answer is there, and the keyring is not
@@ -256,20 +256,20 @@ func TestAWorkerExplainsItsErrors(t *testing.T) {
 	if err := d.session.Lock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	err := d.child.Do(t.Context(), keeper.Request{Do: "refresh", Profile: d.ref.ID}, nil, nil)
-	if f, ok := errors.AsType[*keeper.FailureError](err); !ok || f.Code != "keychain_locked" || f.Exit != setup.ExitKeychain || f.Hint == "" {
+	err := d.child.Do(t.Context(), worker.Request{Do: "refresh", Profile: d.ref.ID}, nil, nil)
+	if f, ok := errors.AsType[*worker.FailureError](err); !ok || f.Code != "keychain_locked" || f.Exit != setup.ExitKeychain || f.Hint == "" {
 		t.Errorf("locked: %+v", err)
 	}
 	if err := d.session.Unlock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	d.server.Fail(oauthtest.Fault{Status: 400, Body: `{"error":"invalid_grant"}`})
-	err = d.child.Do(t.Context(), keeper.Request{Do: "refresh", Profile: d.ref.ID}, nil, nil)
-	want := keeper.Failure{
+	err = d.child.Do(t.Context(), worker.Request{Do: "refresh", Profile: d.ref.ID}, nil, nil)
+	want := worker.Failure{
 		Code: "needs_login", Exit: setup.ExitLogin, Reason: "invalid_grant",
 		Message: "the provider revoked this login (invalid_grant); sign in again", Hint: "keytray login demo --profile-id " + d.ref.ID,
 	}
-	if f, ok := errors.AsType[*keeper.FailureError](err); !ok || f.Failure != want {
+	if f, ok := errors.AsType[*worker.FailureError](err); !ok || f.Failure != want {
 		t.Errorf("revoked: %+v, want %+v", err, want)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/keytray/keytray/route"
 	"github.com/keytray/keytray/sealed"
 	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/worker"
 )
 
 // The exit codes of both programs.
@@ -77,7 +78,7 @@ func Explain(err error) (code int, hint string) {
 	if e, ok := errors.AsType[*vault.Error](err); ok {
 		return ExitKeychain, e.Hint
 	}
-	if e, ok := errors.AsType[*keeper.FailureError](err); ok {
+	if e, ok := errors.AsType[*worker.FailureError](err); ok {
 		return e.Exit, plain.Text(e.Hint)
 	}
 	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
@@ -179,7 +180,7 @@ func Explain(err error) (code int, hint string) {
 		{keeper.ErrLater, ExitLater, "try again in a moment; nothing was lost"},
 		{sink.ErrNotSaved, ExitLater, "unlock the keyring and run the command again; nothing was lost"},
 		{sink.ErrBusy, ExitLater, "try again in a moment"},
-		{keeper.ErrBadRequest, ExitUsage, ""},
+		{worker.ErrBadRequest, ExitUsage, ""},
 		{context.Canceled, ExitFailed, ""},
 	} {
 		if errors.Is(err, c.is) {

@@ -13,10 +13,11 @@ import (
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/worker"
 )
 
 // Work is the whole life of a worker: one operation for the tray, told on in and
-// answered on out, see [keeper.Worker].
+// answered on out, see [worker.Worker].
 func (w *World) Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	root, err := w.Root()
 	if err != nil {
@@ -31,15 +32,15 @@ func (w *World) Work(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	d := desk.Desk{Environ: w.Environ}
-	worker := keeper.Worker{Keeper: k, Explain: failure, Desk: d, Unlock: w.Unlock}
-	worker.Terminal = func(args ...string) error {
+	one := worker.Worker{Keeper: k, Explain: failure, Desk: d, Unlock: w.Unlock}
+	one.Terminal = func(args ...string) error {
 		if w.StateDir != "" {
 			args = append(args, "--state-dir", w.StateDir)
 		}
 		return d.Terminal(append([]string{w.command()}, args...))
 	}
-	worker.Sync = func(ctx context.Context) error { return w.Supply(ctx, k) }
-	return worker.Serve(ctx, in, out)
+	one.Sync = func(ctx context.Context) error { return w.Supply(ctx, k) }
+	return one.Serve(ctx, in, out)
 }
 
 // command is the path of keytray: beside this program, where packages put it,
@@ -57,9 +58,9 @@ func (w *World) command() string {
 }
 
 // failure is Explain for programs.
-func failure(err error) keeper.Failure {
+func failure(err error) worker.Failure {
 	exit, hint := Explain(err)
-	f := keeper.Failure{Code: code(exit), Exit: exit, Message: OneLine(err), Hint: hint}
+	f := worker.Failure{Code: code(exit), Exit: exit, Message: OneLine(err), Hint: hint}
 	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
 		f.Reason, f.Message = e.Reason, e.Condition().Sentence
 	}
@@ -72,7 +73,7 @@ func failure(err error) keeper.Failure {
 		{sink.ErrNotSaved, string(sink.StatePendingSave)},
 		{sink.ErrForeignHost, string(sink.StateForeignHost)},
 		{keeper.ErrMisconfigured, string(sink.StateMisconfigured)},
-		{keeper.ErrNoDesk, "no_dialog"},
+		{worker.ErrNoDesk, "no_dialog"},
 		{desk.ErrNoDialog, "no_dialog"},
 		{desk.ErrNoClipboard, "no_clipboard"},
 		{desk.ErrDismissed, "cancelled"},

@@ -24,6 +24,7 @@ import (
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/notify"
 	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/worker"
 )
 
 const (
@@ -81,9 +82,9 @@ func (p *program) run(ctx context.Context) (code int, anew []string) {
 }
 
 func (p *program) start(ctx context.Context, anew *[]string) error {
-	worker := len(p.args) > 0 && p.args[0] == "__worker"
+	working := len(p.args) > 0 && p.args[0] == "__worker"
 	args := p.args
-	if worker {
+	if working {
 		args = args[1:]
 	}
 	done, err := p.parse(args)
@@ -94,7 +95,7 @@ func (p *program) start(ctx context.Context, anew *[]string) error {
 	if err != nil {
 		return err
 	}
-	if worker {
+	if working {
 		p.world.Log = p.logger(io.Discard)
 		return p.world.Work(ctx, p.stdin, p.stdout)
 	}
@@ -229,9 +230,9 @@ func (p *program) newTray(k *keeper.Keeper, words *view.Words, own string, file 
 		known: map[sink.Ref]bool{}, unheard: map[string]time.Time{},
 		state: view.State{Services: services(k.Providers), Working: map[sink.Ref]bool{}},
 	}
-	t.child = keeper.Child{Path: p.workerPath(), Args: append([]string{p.name, "__worker"}, p.args...), Stderr: file}
+	t.child = worker.Child{Path: p.workerPath(), Args: append([]string{p.name, "__worker"}, p.args...), Stderr: file}
 	t.supplies = &setup.Supplies{World: p.world, Store: k.Store, Do: func(ctx context.Context) error {
-		return t.child.Do(ctx, keeper.Request{Do: "sync"}, nil, nil)
+		return t.child.Do(ctx, worker.Request{Do: "sync"}, nil, nil)
 	}}
 	t.shell = &shell{
 		words: words, screen: &screen{settle: settle, clicked: func(a view.Action) { t.post(func() { t.do(a) }) }},

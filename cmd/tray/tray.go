@@ -13,6 +13,7 @@ import (
 	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/worker"
 )
 
 const (
@@ -33,7 +34,7 @@ const (
 type tray struct {
 	world  *setup.World
 	keeper *keeper.Keeper // of a store without a keychain
-	child  keeper.Child
+	child  worker.Child
 	words  *view.Words
 	log    *slog.Logger
 	shell  *shell

@@ -11,6 +11,7 @@ import (
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/worker"
 )
 
 // waiting is a sign-in whose worker waits for a person.
@@ -20,13 +21,13 @@ type waiting struct {
 	url      string // of its page; not for logs
 	manual   string
 	then     *view.Action // a sign-in that the person wants instead
-	commands chan keeper.Command
+	commands chan worker.Command
 }
 
 // command reaches the worker, unless it has not followed the last ones yet.
 func (x *waiting) command(cmd string) {
 	select {
-	case x.commands <- keeper.Command{Cmd: cmd}:
+	case x.commands <- worker.Command{Cmd: cmd}:
 	default:
 	}
 }
@@ -45,15 +46,15 @@ func (t *tray) do(a view.Action) {
 	case view.DoAPIKey:
 		t.add(keeper.APIKey, a)
 	case view.DoRefresh:
-		t.busy(a.Ref, keeper.Request{Do: "refresh", Agent: a.Ref.Agent, Profile: a.Ref.ID}, a)
+		t.busy(a.Ref, worker.Request{Do: "refresh", Agent: a.Ref.Agent, Profile: a.Ref.ID}, a)
 	case view.DoFirst, view.DoCopy:
-		t.ask(keeper.Request{Do: string(a.Verb), Agent: a.Ref.Agent, Profile: a.Ref.ID}, a)
+		t.ask(worker.Request{Do: string(a.Verb), Agent: a.Ref.Agent, Profile: a.Ref.ID}, a)
 	case view.DoRemove:
-		t.ask(keeper.Request{Do: "logout", Agent: a.Ref.Agent, Profile: a.Ref.ID, Confirm: true, Say: t.say(a)}, a)
+		t.ask(worker.Request{Do: "logout", Agent: a.Ref.Agent, Profile: a.Ref.ID, Confirm: true, Say: t.say(a)}, a)
 	case view.DoUnlock:
-		t.ask(keeper.Request{Do: "unlock"}, a)
+		t.ask(worker.Request{Do: "unlock"}, a)
 	case view.DoDiagnose:
-		t.ask(keeper.Request{Do: "terminal"}, a)
+		t.ask(worker.Request{Do: "terminal"}, a)
 	case view.DoLog:
 		t.shell.open(t.shell.logFile, func(err error) { t.post(func() { t.failed(a, err) }) })
 	case view.DoNotify, view.DoEvery, view.DoPause, view.DoAutostart:
@@ -64,9 +65,9 @@ func (t *tray) do(a view.Action) {
 }
 
 // say is what a worker's dialog says, in the person's language.
-func (t *tray) say(a view.Action) keeper.Say {
+func (t *tray) say(a view.Action) worker.Say {
 	d := t.words.Dialog(t.state, a)
-	return keeper.Say{Title: d.Title, Text: d.Text, OK: d.Button, Other: d.Other}
+	return worker.Say{Title: d.Title, Text: d.Text, OK: d.Button, Other: d.Other}
 }
 
 // set turns a setting over.
@@ -114,11 +115,11 @@ func (t *tray) login(a view.Action) {
 		t.help(view.Action{Verb: view.DoPage, Service: a.Service}, x)
 		return
 	}
-	x := &waiting{ref: a.Ref, code: code, commands: make(chan keeper.Command, 4)}
+	x := &waiting{ref: a.Ref, code: code, commands: make(chan worker.Command, 4)}
 	t.waiting[a.Service] = x
 	t.showWaiting()
-	r := keeper.Request{Do: "login", Provider: a.Service, Agent: a.Ref.Agent, Profile: a.Ref.ID, Code: code, Person: true, Say: t.say(a)}
-	t.fly(r, x.commands, func(e keeper.Event) { t.loginEvent(a, x, e) }, func(err error) {
+	r := worker.Request{Do: "login", Provider: a.Service, Agent: a.Ref.Agent, Profile: a.Ref.ID, Code: code, Person: true, Say: t.say(a)}
+	t.fly(r, x.commands, func(e worker.Event) { t.loginEvent(a, x, e) }, func(err error) {
 		delete(t.waiting, a.Service)
 		t.showWaiting()
 		t.met(err)
@@ -137,7 +138,7 @@ func (t *tray) login(a view.Action) {
 }
 
 // loginEvent follows a sign-in.
-func (t *tray) loginEvent(a view.Action, x *waiting, e keeper.Event) {
+func (t *tray) loginEvent(a view.Action, x *waiting, e worker.Event) {
 	switch e.Event {
 	case "url":
 		x.url, x.manual = e.URL, e.Manual
@@ -154,7 +155,7 @@ func (t *tray) loginEvent(a view.Action, x *waiting, e keeper.Event) {
 	case "refused":
 		t.log.Info("nothing could be pasted, or it was no good", "provider", a.Service, "why", e.Message)
 		if e.Code != "cancelled" {
-			t.tell(t.words.FailedWith(view.Action{Verb: view.DoPaste, Service: a.Service}, why(&keeper.FailureError{Failure: *e.Failure})))
+			t.tell(t.words.FailedWith(view.Action{Verb: view.DoPaste, Service: a.Service}, why(&worker.FailureError{Failure: *e.Failure})))
 		}
 	case "done":
 		if e.Profile != nil {
@@ -211,7 +212,7 @@ func (t *tray) showWaiting() {
 
 // add asks for a secret in a dialog; where none can be shown, in a terminal.
 func (t *tray) add(kind keeper.Pasted, a view.Action) {
-	r := keeper.Request{Do: "add", Provider: a.Service, Kind: kind, Agent: a.Ref.Agent, Profile: a.Ref.ID, Person: true, Say: t.say(a)}
+	r := worker.Request{Do: "add", Provider: a.Service, Kind: kind, Agent: a.Ref.Agent, Profile: a.Ref.ID, Person: true, Say: t.say(a)}
 	t.fly(r, nil, nil, func(err error) {
 		t.met(err)
 		if noDialog(err) {
@@ -225,14 +226,14 @@ func (t *tray) add(kind keeper.Pasted, a view.Action) {
 
 // noDialog reports whether a worker could show none.
 func noDialog(err error) bool {
-	f, ok := errors.AsType[*keeper.FailureError](err)
+	f, ok := errors.AsType[*worker.FailureError](err)
 	return ok && f.Code == "no_dialog"
 }
 
 // ask has a worker do what a person asked for.
-func (t *tray) ask(r keeper.Request, a view.Action) {
+func (t *tray) ask(r worker.Request, a view.Action) {
 	r.Person = r.Do != "terminal" && r.Do != "first" // these need no keychain
-	t.fly(r, nil, func(e keeper.Event) {
+	t.fly(r, nil, func(e worker.Event) {
 		switch e.Event {
 		case "copied":
 			t.tell(t.words.CopiedNow(t.state, a))
@@ -248,7 +249,7 @@ func (t *tray) ask(r keeper.Request, a view.Action) {
 }
 
 // busy is ask for a login on which a worker shows that it works.
-func (t *tray) busy(ref sink.Ref, r keeper.Request, a view.Action) {
+func (t *tray) busy(ref sink.Ref, r worker.Request, a view.Action) {
 	if t.state.Working[ref] {
 		return
 	}
@@ -281,13 +282,13 @@ func (t *tray) failed(a view.Action, err error) {
 
 // fly starts a worker. Its events and its end are told in the tray's own
 // goroutine.
-func (t *tray) fly(r keeper.Request, commands <-chan keeper.Command, tell func(keeper.Event), landed func(error)) {
+func (t *tray) fly(r worker.Request, commands <-chan worker.Command, tell func(worker.Event), landed func(error)) {
 	if t.ctx.Err() != nil {
 		return
 	}
 	t.flying++
 	t.flights.Go(func() {
-		err := t.child.Do(t.ctx, r, commands, func(e keeper.Event) {
+		err := t.child.Do(t.ctx, r, commands, func(e worker.Event) {
 			if tell != nil {
 				t.post(func() { tell(e) })
 			}
@@ -301,7 +302,7 @@ func (t *tray) fly(r keeper.Request, commands <-chan keeper.Command, tell func(k
 
 // met notes what a worker's end says of the keychain.
 func (t *tray) met(err error) {
-	switch f, ok := errors.AsType[*keeper.FailureError](err); {
+	switch f, ok := errors.AsType[*worker.FailureError](err); {
 	case err == nil:
 		t.state.Keychain = view.Usable
 	case ok && f.Code == string(keeper.StateKeychainLocked):
@@ -316,14 +317,14 @@ func (t *tray) met(err error) {
 // quiet are the ends that a person need not be told of: they wanted it, or it is
 // none yet.
 func quiet(err error) bool {
-	f, ok := errors.AsType[*keeper.FailureError](err)
-	return ok && f.Code == "cancelled" || errors.Is(err, context.Canceled) || errors.Is(err, keeper.ErrLeft)
+	f, ok := errors.AsType[*worker.FailureError](err)
+	return ok && f.Code == "cancelled" || errors.Is(err, context.Canceled) || errors.Is(err, worker.ErrLeft)
 }
 
 // why is an error as a bubble says it.
 func why(err error) string {
 	text := err.Error()
-	if f, ok := errors.AsType[*keeper.FailureError](err); ok && f.Hint != "" {
+	if f, ok := errors.AsType[*worker.FailureError](err); ok && f.Hint != "" {
 		text += " – " + f.Hint
 	}
 	return plain.Line(text, 300)
@@ -382,7 +383,7 @@ func (t *tray) until(done <-chan struct{}) {
 func (t *tray) renew(ctx context.Context, ref sink.Ref) error {
 	t.post(func() { t.working(ref, true) })
 	before, _ := t.keeper.Store.Profile(ref)
-	err := t.child.Do(ctx, keeper.Request{Do: "renew", Agent: ref.Agent, Profile: ref.ID}, nil, nil)
+	err := t.child.Do(ctx, worker.Request{Do: "renew", Agent: ref.Agent, Profile: ref.ID}, nil, nil)
 	t.post(func() {
 		t.working(ref, false)
 		p, e := t.keeper.Store.Profile(ref)
@@ -404,7 +405,7 @@ func (t *tray) restore() {
 		return
 	}
 	t.restoring, t.restored, t.vanished = true, time.Now(), false
-	t.fly(keeper.Request{Do: "restore"}, nil, nil, func(err error) {
+	t.fly(worker.Request{Do: "restore"}, nil, nil, func(err error) {
 		t.restoring = false
 		t.met(err)
 		t.stale = true
@@ -420,7 +421,7 @@ func (t *tray) probe() {
 		return
 	}
 	t.probing, t.probed = true, time.Now()
-	t.fly(keeper.Request{Do: "probe"}, nil, nil, func(err error) {
+	t.fly(worker.Request{Do: "probe"}, nil, nil, func(err error) {
 		t.probing = false
 		t.met(err)
 		if err == nil {

@@ -1,12 +1,12 @@
-package keeper
+package worker
 
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
+	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
@@ -14,15 +14,15 @@ import (
 
 // login signs in, and asks for what the browser ended on as often as the person
 // wants to paste it.
-func (j *job) login(ctx context.Context, k *Keeper, r Request) (sink.Profile, error) {
+func (j *job) login(ctx context.Context, k *keeper.Keeper, r Request) (sink.Profile, error) {
 	waiting, over := context.WithCancel(ctx)
 	pasted := make(chan secret.Text)
 	var dialogs sync.WaitGroup
 	defer dialogs.Wait()
 	defer over() // takes the dialog away
-	say := r.Say.or("Sign in to "+k.name(r.Provider), "Paste the address that the browser ended on, or the code that it shows:", "")
+	say := r.Say.or("Sign in to "+nameOf(k, r.Provider), "Paste the address that the browser ended on, or the code that it shows:", "")
 	dialogs.Go(func() { j.askWhilst(waiting, say, pasted) })
-	return k.Login(ctx, LoginRequest{
+	return k.Login(ctx, keeper.LoginRequest{
 		Agent: r.Agent, Provider: r.Provider, ProfileID: r.Profile,
 		Show: func(url string, why error) error {
 			if err := oauth.CheckBrowserURL(url); err != nil {
@@ -43,11 +43,11 @@ func (j *job) login(ctx context.Context, k *Keeper, r Request) (sink.Profile, er
 }
 
 // clientKey asks for what proves a provider's client, which happens once.
-func (j *job) clientKey(ctx context.Context, k *Keeper, r Request) (text secret.Text, err error) {
+func (j *job) clientKey(ctx context.Context, k *keeper.Keeper, r Request) (text secret.Text, err error) {
 	if j.w.Desk == nil {
 		return text, sink.ErrNoClientKey
 	}
-	name := k.name(r.Provider)
+	name := nameOf(k, r.Provider)
 	err = j.asking(func() error {
 		text, err = j.w.Desk.Ask(ctx, "Sign in to "+name, "Paste the secret of the client that is registered with "+name+". It is kept in the keychain and not asked for again.")
 		return err
@@ -57,7 +57,7 @@ func (j *job) clientKey(ctx context.Context, k *Keeper, r Request) (text secret.
 
 // loginWithCode signs in with a code, in a dialog that stays until that is done.
 // Dismissing it gives the sign-in up.
-func (j *job) loginWithCode(ctx context.Context, k *Keeper, r Request) (sink.Profile, error) {
+func (j *job) loginWithCode(ctx context.Context, k *keeper.Keeper, r Request) (sink.Profile, error) {
 	if j.w.Desk == nil {
 		return sink.Profile{}, ErrNoDesk
 	}
@@ -65,9 +65,9 @@ func (j *job) loginWithCode(ctx context.Context, k *Keeper, r Request) (sink.Pro
 	var dialogs sync.WaitGroup
 	defer dialogs.Wait()
 	defer over(nil) // takes the dialog away
-	say := r.Say.or("Sign in to "+k.name(r.Provider), "Visit this page in any browser and enter the code. Do so only if you have just asked for it yourself.", "Open")
+	say := r.Say.or("Sign in to "+nameOf(k, r.Provider), "Visit this page in any browser and enter the code. Do so only if you have just asked for it yourself.", "Open")
 	say.Other = cmp.Or(say.Other, "Copy")
-	p, err := k.Login(waiting, LoginRequest{
+	p, err := k.Login(waiting, keeper.LoginRequest{
 		Agent: r.Agent, Provider: r.Provider, ProfileID: r.Profile,
 		Code: func(c oauth.DeviceCode) error {
 			j.tell(Event{Event: "code", UserCode: c.UserCode, URL: c.Page, Complete: c.Complete, ExpiresAt: c.Expires.UnixMilli()})
@@ -167,20 +167,20 @@ func (j *job) withManual(text string) string {
 }
 
 // add asks for a secret until it is a good one.
-func (j *job) add(ctx context.Context, k *Keeper, r Request, ref sink.Ref) (sink.Profile, error) {
+func (j *job) add(ctx context.Context, k *keeper.Keeper, r Request, ref sink.Ref) (sink.Profile, error) {
 	if j.w.Desk == nil {
 		return sink.Profile{}, ErrNoDesk
 	}
-	known, err := k.known(r.Provider, r.Kind)
+	what, from, err := k.Wanted(r.Provider, r.Kind)
 	if err != nil {
 		return sink.Profile{}, err
 	}
-	say := r.Say.or(fmt.Sprintf("Add %s of %s", r.Kind.words(), k.name(r.Provider)), "Paste it here. It is kept in the keychain of this machine.", "")
+	say := r.Say.or("Add "+what+" of "+nameOf(k, r.Provider), "Paste it here. It is kept in the keychain of this machine.", "")
 	title, text := say.Title, say.Text
-	if from := whereFrom(r.Kind.rule(known)); from != "" {
+	if from != "" {
 		text = "To get one: " + from + ".\n" + text
 	}
-	return k.Add(ctx, AddRequest{Ref: ref, Provider: r.Provider, Kind: r.Kind, Ask: func(ctx context.Context, refused error) (secret.Text, error) {
+	return k.Add(ctx, keeper.AddRequest{Ref: ref, Provider: r.Provider, Kind: r.Kind, Ask: func(ctx context.Context, refused error) (secret.Text, error) {
 		full := text
 		if refused != nil {
 			j.refuse(refused)
@@ -208,7 +208,7 @@ func (j *job) asking(ask func() error) error {
 }
 
 // copy holds an access token in the clipboard for a while.
-func (j *job) copy(ctx context.Context, k *Keeper, ref sink.Ref) error {
+func (j *job) copy(ctx context.Context, k *keeper.Keeper, ref sink.Ref) error {
 	if j.w.Desk == nil {
 		return ErrNoDesk
 	}
@@ -224,7 +224,7 @@ func (j *job) copy(ctx context.Context, k *Keeper, ref sink.Ref) error {
 }
 
 // logout removes a login, after a yes if that is wanted.
-func (j *job) logout(ctx context.Context, k *Keeper, r Request, ref sink.Ref) error {
+func (j *job) logout(ctx context.Context, k *keeper.Keeper, r Request, ref sink.Ref) error {
 	if r.Confirm && j.w.Desk == nil {
 		return ErrNoDesk
 	}
@@ -266,11 +266,11 @@ func (j *job) terminal(r Request, ref sink.Ref) error {
 		args = []string{"models", "auth", "login", "--device"}
 	}
 	switch r.Kind {
-	case SetupToken:
+	case keeper.SetupToken:
 		args = []string{"models", "auth", "setup-token"}
-	case BearerToken:
+	case keeper.BearerToken:
 		args = []string{"models", "auth", "paste-token"}
-	case APIKey:
+	case keeper.APIKey:
 		args = []string{"models", "auth", "paste-api-key"}
 	}
 	if r.Kind != "" || r.Code {
@@ -282,8 +282,8 @@ func (j *job) terminal(r Request, ref sink.Ref) error {
 	return j.w.Terminal(args...)
 }
 
-// name is what people call a provider.
-func (k *Keeper) name(id string) string {
+// nameOf is what people call a provider.
+func nameOf(k *keeper.Keeper, id string) string {
 	if p, ok := k.Providers.Find(id); ok {
 		return p.Name
 	}

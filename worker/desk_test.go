@@ -1,4 +1,4 @@
-package keeper_test
+package worker_test
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 	"github.com/keytray/keytray/sink/sinktest"
+	"github.com/keytray/keytray/worker"
 )
 
 var errNo = errors.New("they said no")
@@ -151,7 +152,7 @@ func TestAWorkerAsksNobodyInVain(t *testing.T) {
 		{`{"do":"add","provider":"openai","kind":"setup-token"}`, keeper.ErrCannotPaste},
 		{`{"do":"add","provider":"nowhere","kind":"setup-token"}`, keeper.ErrUnknownProvider},
 		{`{"do":"copy","profile":"acme:nobody"}`, sink.ErrMirrorMissing},
-		{`{"do":"copy"}`, keeper.ErrBadRequest},
+		{`{"do":"copy"}`, worker.ErrBadRequest},
 	} {
 		p := &person{}
 		if _, _, err := d.serveWith(t.Context(), p, strings.NewReader(c.request+"\n"), nil); !errors.Is(err, c.want) || len(p.seen()) > 0 {
@@ -165,7 +166,7 @@ func TestAWorkerAsksNobodyInVain(t *testing.T) {
 	}
 	d.keychain.SetFault(nil)
 	for _, request := range []string{`{"do":"add","provider":"openai","kind":"api_key"}`, `{"do":"copy","profile":"x"}`, `{"do":"logout","profile":"x","confirm":true}`} {
-		if _, _, err := d.serve(t.Context(), strings.NewReader(request+"\n"), nil); !errors.Is(err, keeper.ErrNoDesk) {
+		if _, _, err := d.serve(t.Context(), strings.NewReader(request+"\n"), nil); !errors.Is(err, worker.ErrNoDesk) {
 			t.Errorf("%s without anybody: %v, want ErrNoDesk", request, err)
 		}
 	}
@@ -180,7 +181,7 @@ func TestALoginIsPastedInADialog(t *testing.T) {
 	in, commands := io.Pipe()
 	say := func(line string) { _, _ = io.WriteString(commands, line+"\n") }
 	url := ""
-	tell := func(e keeper.Event) {
+	tell := func(e worker.Event) {
 		switch e.Event {
 		case "url":
 			url = e.URL
@@ -218,7 +219,7 @@ func TestASecondPasteWhileADialogIsOpenDoesNothing(t *testing.T) {
 	say := func(line string) { _, _ = io.WriteString(commands, line+"\n") }
 	go say(`{"do":"login","provider":"` + d.server.Provider().ID + `"}`)
 	refusals := 0
-	events, _, err := d.serveWith(t.Context(), p, in, func(e keeper.Event) {
+	events, _, err := d.serveWith(t.Context(), p, in, func(e worker.Event) {
 		switch e.Event {
 		case "url":
 			go func() {
@@ -254,7 +255,7 @@ func TestADismissedPasteLeavesTheLoginWaiting(t *testing.T) {
 	say := func(line string) { _, _ = io.WriteString(commands, line+"\n") }
 	url := ""
 	go say(`{"do":"login","provider":"` + d.server.Provider().ID + `"}`)
-	events, _, err := d.serveWith(t.Context(), p, in, func(e keeper.Event) {
+	events, _, err := d.serveWith(t.Context(), p, in, func(e worker.Event) {
 		switch e.Event {
 		case "url":
 			url = e.URL
@@ -276,7 +277,7 @@ func TestAWorkerCopiesATokenUntilItIsCancelled(t *testing.T) {
 	in, commands := io.Pipe()
 	say := func(line string) { _, _ = io.WriteString(commands, line+"\n") }
 	go say(`{"do":"copy","profile":"` + login.ID + `"}`)
-	events, raw, err := d.serveWith(t.Context(), p, in, func(e keeper.Event) {
+	events, raw, err := d.serveWith(t.Context(), p, in, func(e worker.Event) {
 		if e.Event == "copied" {
 			go say(`{"cmd":"cancel"}`)
 		}
@@ -313,7 +314,7 @@ func TestAWorkerRestoresWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, oauthtest.Options{})
 	a, b := d.login("alice"), d.login("bob")
-	if err := os.Remove(filepath.Join(d.dir, "agents", "main", "agent", "auth-profiles.json")); err != nil {
+	if err := os.Remove(filepath.Join(d.base, "root", "agents", "main", "agent", "auth-profiles.json")); err != nil {
 		t.Fatal(err)
 	}
 	if events, _, err := d.serve(t.Context(), strings.NewReader(`{"do":"restore"}`+"\n"), nil); err != nil || names(events) != "started done" {
@@ -321,5 +322,26 @@ func TestAWorkerRestoresWhatIsMissing(t *testing.T) {
 	}
 	if d.profile(a.Ref).Generation != 1 || d.profile(b.Ref).Generation != 1 {
 		t.Error("not all is back")
+	}
+}
+
+// TestAWorkerAsksForAClientsSecret in a dialog, before the browser opens.
+func TestAWorkerAsksForAClientsSecret(t *testing.T) {
+	d := newDesk(t, oauthtest.Options{ClientSecret: "s3cret", Approve: "alice"})
+	p := &person{answers: []string{"s3cret"}}
+	open := func(e worker.Event) {
+		if e.Event == "url" {
+			go func() { _, _ = oauthtest.Browser{}.Open(t.Context(), e.URL) }()
+		}
+	}
+	events, raw, err := d.serveWith(t.Context(), p, strings.NewReader(`{"do":"login","provider":"demo"}`+"\n"), open)
+	if want := "started asking answered url received committed done"; err != nil || names(events) != want {
+		t.Fatalf("%s, %v, want %s", names(events), err, want)
+	}
+	if seen := p.seen(); len(seen) != 1 || !strings.Contains(seen[0], "secret of the client") || strings.Contains(raw, "s3cret") {
+		t.Errorf("asked %q", seen)
+	}
+	if _, _, err := d.serve(t.Context(), strings.NewReader(`{"do":"login","provider":"demo"}`+"\n"), open); err != nil {
+		t.Errorf("with nobody to ask, and the secret in the keychain: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package keeper
+package worker
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"time"
+
+	"github.com/keytray/keytray/keeper"
 )
 
 var (
@@ -38,9 +40,7 @@ const (
 	obituary = 5 * time.Second
 )
 
-// Child starts workers: processes that do one operation each, see [Worker]. A
-// hung keychain call dies with its child, and this process, should it be killed,
-// takes no login with it.
+// Child starts workers: processes that do one operation each.
 type Child struct {
 	// Path is the program, on Linux /proc/self/exe, so that an update of the file
 	// does no harm. Args are all of its arguments, from its name on.
@@ -146,7 +146,7 @@ func (f *flight) listen(stdout io.Reader) {
 func (f *flight) write(v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("keeper: encoding a request: " + err.Error())
+		panic("worker: encoding a request: " + err.Error())
 	}
 	_, _ = f.stdin.Write(append(b, '\n'))
 }
@@ -214,12 +214,12 @@ func (f *flight) note(e Event, limit *time.Timer) {
 		limit.Stop()
 	case "answered", "copied":
 		limit.Reset(f.limit)
-	case string(StepSending), string(StepReceived):
+	case string(keeper.StepSending), string(keeper.StepReceived):
 		f.atStake = true
 		if f.person {
 			limit.Reset(f.limit)
 		}
-	case string(StepJournalled), "committed":
+	case string(keeper.StepJournalled), "committed":
 		f.atStake = false
 	case "done", "error":
 		f.atStake, f.last = false, e

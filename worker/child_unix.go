@@ -1,6 +1,6 @@
 //go:build !windows
 
-package keeper
+package worker
 
 import (
 	"os/exec"

@@ -1,6 +1,6 @@
 //go:build !windows
 
-package keeper_test
+package worker_test
 
 import (
 	"context"
@@ -15,13 +15,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/worker"
 )
 
 // script is a worker that a shell plays.
-func script(t *testing.T, text string) keeper.Child {
+func script(t *testing.T, text string) worker.Child {
 	t.Helper()
-	return keeper.Child{Path: "/bin/sh", Args: []string{"sh", "-c", text}, Limit: 300 * time.Millisecond}
+	return worker.Child{Path: "/bin/sh", Args: []string{"sh", "-c", text}, Limit: 300 * time.Millisecond}
 }
 
 const (
@@ -46,17 +46,17 @@ func TestAChildEndsWithItsResult(t *testing.T) {
 			t.Parallel()
 			child := script(t, c.script)
 			child.Limit = time.Minute
-			err := child.Do(t.Context(), keeper.Request{Do: "probe"}, nil, nil)
+			err := child.Do(t.Context(), worker.Request{Do: "probe"}, nil, nil)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Do = %v, want %q", err, c.want)
 			}
 		})
 	}
-	err := script(t, `echo '{"event":"error","code":"later","exit":5}'`).Do(t.Context(), keeper.Request{}, nil, nil)
-	if f, ok := errors.AsType[*keeper.FailureError](err); !ok || f.Exit != 5 || f.Code != "later" {
+	err := script(t, `echo '{"event":"error","code":"later","exit":5}'`).Do(t.Context(), worker.Request{}, nil, nil)
+	if f, ok := errors.AsType[*worker.FailureError](err); !ok || f.Exit != 5 || f.Code != "later" {
 		t.Errorf("Do = %#v, want the worker's failure", err)
 	}
-	if err := (keeper.Child{Path: filepath.Join(t.TempDir(), "no")}).Do(t.Context(), keeper.Request{}, nil, nil); err == nil {
+	if err := (worker.Child{Path: filepath.Join(t.TempDir(), "no")}).Do(t.Context(), worker.Request{}, nil, nil); err == nil {
 		t.Error("a worker that does not exist was started")
 	}
 }
@@ -72,15 +72,15 @@ func TestAHungChildIsKilledOnlyWhereNothingIsAtStake(t *testing.T) {
 		name, says string
 		want       error
 	}{
-		{"before it said a word", "", keeper.ErrHung},
-		{"before sending", "started", keeper.ErrHung},
-		{"sending", "started sending", keeper.ErrLeft},
-		{"a sign-in that has its tokens", "started url received", keeper.ErrLeft},
-		{"journalled", "started sending journalled", keeper.ErrHung},
-		{"committed", "started sending committed", keeper.ErrHung},
-		{"after a dialog", "asking wait answered", keeper.ErrHung},
-		{"sending again", "started sending journalled sending", keeper.ErrLeft},
-		{"sending after the limit", "started wait sending", keeper.ErrLeft},
+		{"before it said a word", "", worker.ErrHung},
+		{"before sending", "started", worker.ErrHung},
+		{"sending", "started sending", worker.ErrLeft},
+		{"a sign-in that has its tokens", "started url received", worker.ErrLeft},
+		{"journalled", "started sending journalled", worker.ErrHung},
+		{"committed", "started sending committed", worker.ErrHung},
+		{"after a dialog", "asking wait answered", worker.ErrHung},
+		{"sending again", "started sending journalled sending", worker.ErrLeft},
+		{"sending after the limit", "started wait sending", worker.ErrLeft},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -94,19 +94,19 @@ func TestAHungChildIsKilledOnlyWhereNothingIsAtStake(t *testing.T) {
 				says.WriteString(`echo '{"event":"` + word + `"}';`)
 			}
 			begun := time.Now()
-			err := script(t, `echo $$ >`+pids+`;`+says.String()+hang).Do(t.Context(), keeper.Request{}, nil, nil)
+			err := script(t, `echo $$ >`+pids+`;`+says.String()+hang).Do(t.Context(), worker.Request{}, nil, nil)
 			pid := number(t, pids)
 			defer func() { _ = syscall.Kill(-pid, syscall.SIGKILL) }()
 			if !errors.Is(err, c.want) {
 				t.Errorf("Do = %v, want %v", err, c.want)
 			}
-			if took := time.Since(begun); errors.Is(c.want, keeper.ErrLeft) && !strings.Contains(c.says, "wait") && took > 3*time.Second {
+			if took := time.Since(begun); errors.Is(c.want, worker.ErrLeft) && !strings.Contains(c.says, "wait") && took > 3*time.Second {
 				t.Errorf("it was left after %v, want at the limit", took)
 			}
-			if alive := syscall.Kill(pid, 0) == nil; alive != errors.Is(c.want, keeper.ErrLeft) {
+			if alive := syscall.Kill(pid, 0) == nil; alive != errors.Is(c.want, worker.ErrLeft) {
 				t.Errorf("alive = %v", alive)
 			}
-			if sid, _ := unix.Getsid(pid); errors.Is(c.want, keeper.ErrLeft) && sid != pid {
+			if sid, _ := unix.Getsid(pid); errors.Is(c.want, worker.ErrLeft) && sid != pid {
 				t.Errorf("it is in session %d, want one of its own", sid)
 			}
 		})
@@ -119,7 +119,7 @@ func TestAChildThatAsksIsNotHurried(t *testing.T) {
 	child := script(t, `read request; exec 3<&0; echo '{"event":"asking"}'
 		(read line <&3; echo '{"event":"error","code":"hurried","message":"hurried"}'; kill $$) &
 		sleep 1; echo '{"event":"answered"}'; kill $!; `+saysDone)
-	if err := child.Do(t.Context(), keeper.Request{Do: "add"}, nil, nil); err != nil {
+	if err := child.Do(t.Context(), worker.Request{Do: "add"}, nil, nil); err != nil {
 		t.Errorf("Do = %v", err)
 	}
 }
@@ -140,8 +140,8 @@ func number(t *testing.T, file string) int {
 func TestAChildIsToldOfTheEndAndOfCommands(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	commands := make(chan keeper.Command, 1)
-	commands <- keeper.Command{Cmd: "paste"}
+	commands := make(chan worker.Command, 1)
+	commands <- worker.Command{Cmd: "paste"}
 	close(commands)
 	// It answers each line that it reads, and ends after a cancel.
 	child := script(t, `while read line; do
@@ -152,13 +152,13 @@ func TestAChildIsToldOfTheEndAndOfCommands(t *testing.T) {
 		esac
 	done`)
 	var told []string
-	err := child.Do(ctx, keeper.Request{Do: "login"}, commands, func(e keeper.Event) {
+	err := child.Do(ctx, worker.Request{Do: "login"}, commands, func(e worker.Event) {
 		told = append(told, e.Event)
 		if e.Event == "refused" {
 			time.AfterFunc(500*time.Millisecond, cancel) // after the limit, which does not count for a person
 		}
 	})
-	if f, ok := errors.AsType[*keeper.FailureError](err); !ok || f.Code != "cancelled" {
+	if f, ok := errors.AsType[*worker.FailureError](err); !ok || f.Code != "cancelled" {
 		t.Errorf("Do = %v, want cancelled", err)
 	}
 	slices.Sort(told)
@@ -177,8 +177,8 @@ func TestAChildThatWorksIsLeftWhenWeEnd(t *testing.T) {
 	child := script(t, `echo '{"event":"sending"}'; sleep 27; echo yes >`+file)
 	child.Limit = time.Minute
 	begun := time.Now()
-	err := child.Do(ctx, keeper.Request{}, nil, func(keeper.Event) { cancel() })
-	if took := time.Since(begun); !errors.Is(err, keeper.ErrLeft) || took < 24*time.Second || took > 27*time.Second {
+	err := child.Do(ctx, worker.Request{}, nil, func(worker.Event) { cancel() })
+	if took := time.Since(begun); !errors.Is(err, worker.ErrLeft) || took < 24*time.Second || took > 27*time.Second {
 		t.Errorf("Do = %v after %v, want ErrLeft after 25s", err, took)
 	}
 	for {

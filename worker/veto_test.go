@@ -1,9 +1,11 @@
-package keeper
+package worker
 
 import (
 	"bytes"
 	"context"
 	"testing"
+
+	"github.com/keytray/keytray/keeper"
 )
 
 // A worker that was cancelled or given up announces no sending, and so sends
@@ -17,15 +19,15 @@ func TestNothingIsSentAfterACancellation(t *testing.T) {
 		ctx       context.Context
 		sent      bool
 		abandoned bool // somebody tried to
-		step      Step
+		step      keeper.Step
 		told      bool
 	}{
-		{"all is well", t.Context(), false, false, StepSending, true},
-		{"cancelled", cancelled, false, false, StepSending, false},
-		{"given up", t.Context(), false, true, StepSending, false},
-		{"cancelled after sending", cancelled, true, true, StepSending, true},
-		{"the answer of a cancelled one", cancelled, true, true, StepJournalled, true},
-		{"a sign-in that was cancelled too late", cancelled, false, false, StepReceived, true},
+		{"all is well", t.Context(), false, false, keeper.StepSending, true},
+		{"cancelled", cancelled, false, false, keeper.StepSending, false},
+		{"given up", t.Context(), false, true, keeper.StepSending, false},
+		{"cancelled after sending", cancelled, true, true, keeper.StepSending, true},
+		{"the answer of a cancelled one", cancelled, true, true, keeper.StepJournalled, true},
+		{"a sign-in that was cancelled too late", cancelled, false, false, keeper.StepReceived, true},
 	} {
 		var out bytes.Buffer
 		j := &job{out: &out, moved: make(chan struct{}, 1), sent: c.sent}

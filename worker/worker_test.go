@@ -1,4 +1,4 @@
-package keeper_test
+package worker_test
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,28 +14,26 @@ import (
 
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/oauth/oauthtest"
-	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/sink"
 	"github.com/keytray/keytray/sink/sinktest"
+	"github.com/keytray/keytray/worker"
 )
 
 // serve lets a new process on the desk do what in says, and returns the events.
-func (d *desk) serve(ctx context.Context, in io.Reader, tell func(keeper.Event)) (events []keeper.Event, raw string, err error) {
+func (d *desk) serve(ctx context.Context, in io.Reader, tell func(worker.Event)) (events []worker.Event, raw string, err error) {
 	d.t.Helper()
 	return d.serveWith(ctx, nil, in, tell)
 }
 
 // serveWith is serve where there is a person.
-func (d *desk) serveWith(ctx context.Context, p keeper.Desk, in io.Reader, tell func(keeper.Event)) (events []keeper.Event, raw string, err error) {
+func (d *desk) serveWith(ctx context.Context, p worker.Desk, in io.Reader, tell func(worker.Event)) (events []worker.Event, raw string, err error) {
 	d.t.Helper()
 	out := &listener{tell: tell}
-	catalog := append(provider.Builtin(), d.server.Provider())
-	slices.SortFunc(catalog, func(a, b provider.Provider) int { return strings.Compare(a.ID, b.ID) })
-	err = keeper.Worker{Keeper: d.keeperOf(catalog), Explain: plain, Desk: p}.Serve(ctx, in, out)
+	err = worker.Worker{Keeper: d.keeper(), Explain: plain, Desk: p}.Serve(ctx, in, out)
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	for line := range strings.Lines(out.b.String()) {
-		var e keeper.Event
+		var e worker.Event
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			d.t.Errorf("%q: %v", line, err)
 		}
@@ -45,9 +42,9 @@ func (d *desk) serveWith(ctx context.Context, p keeper.Desk, in io.Reader, tell 
 	return events, out.b.String(), err
 }
 
-func plain(err error) keeper.Failure {
-	f := keeper.Failure{Code: "failed", Exit: 1, Message: err.Error()}
-	if errors.Is(err, keeper.ErrNoDesk) {
+func plain(err error) worker.Failure {
+	f := worker.Failure{Code: "failed", Exit: 1, Message: err.Error()}
+	if errors.Is(err, worker.ErrNoDesk) {
 		f.Code = "no_dialog"
 	}
 	if e, ok := errors.AsType[*keeper.LoginRequiredError](err); ok {
@@ -58,13 +55,13 @@ func plain(err error) keeper.Failure {
 
 // listener is the other end of a worker's stdout.
 type listener struct {
-	tell func(keeper.Event)
+	tell func(worker.Event)
 	mu   sync.Mutex // guards b
 	b    bytes.Buffer
 }
 
 func (l *listener) Write(p []byte) (int, error) {
-	var e keeper.Event
+	var e worker.Event
 	if json.Unmarshal(p, &e) == nil && l.tell != nil {
 		l.tell(e)
 	}
@@ -73,7 +70,7 @@ func (l *listener) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-func names(events []keeper.Event) string {
+func names(events []worker.Event) string {
 	var s []string
 	for _, e := range events {
 		s = append(s, e.Event)
@@ -84,7 +81,7 @@ func names(events []keeper.Event) string {
 func TestAWorkerTellsItsStepsAndNoSecret(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, oauthtest.Options{})
-	browse := func(e keeper.Event) {
+	browse := func(e worker.Event) {
 		if e.Event == "url" {
 			go func() { _, _ = oauthtest.Browser{User: "alice"}.Open(t.Context(), e.URL) }()
 		}
@@ -131,11 +128,11 @@ func TestAWorkerRefusesNonsense(t *testing.T) {
 	d := newDesk(t, oauthtest.Options{})
 	for _, in := range []string{"", "\n", "nonsense\n", "[]\n", `{"do":"rm"}`, `{"do":"renew"}`, `{"do":"renew","profile":"x","more":1}`, `{"do":"probe","agent":"../x"}`, strings.Repeat("x", 100<<10)} {
 		events, _, err := d.serve(t.Context(), strings.NewReader(in), nil)
-		if !errors.Is(err, keeper.ErrBadRequest) || events[len(events)-1].Event != "error" {
+		if !errors.Is(err, worker.ErrBadRequest) || events[len(events)-1].Event != "error" {
 			t.Errorf("%.20q: %s, %v", in, names(events), err)
 		}
 	}
-	if _, _, err := d.serve(t.Context(), iotest.ErrReader(io.ErrUnexpectedEOF), nil); !errors.Is(err, keeper.ErrBadRequest) {
+	if _, _, err := d.serve(t.Context(), iotest.ErrReader(io.ErrUnexpectedEOF), nil); !errors.Is(err, worker.ErrBadRequest) {
 		t.Errorf("a broken pipe: %v", err)
 	}
 }
@@ -180,7 +177,7 @@ func TestAWorkerThatHasSentStaysUntilItIsSaved(t *testing.T) {
 	p := d.login("alice")
 	d.server.Fail(oauthtest.Fault{Delay: 2500 * time.Millisecond}) // longer than a cancelled worker's grace
 	ctx, cancel := context.WithCancel(t.Context())
-	events, _, err := d.serve(ctx, strings.NewReader(`{"do":"refresh","profile":"`+p.ID+`"}`+"\n"), func(e keeper.Event) {
+	events, _, err := d.serve(ctx, strings.NewReader(`{"do":"refresh","profile":"`+p.ID+`"}`+"\n"), func(e worker.Event) {
 		if e.Event == "sending" {
 			cancel()
 		}
@@ -203,15 +200,16 @@ func FuzzWorker(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		d := &desk{t: t, keychain: &sinktest.Keychain{}, dir: t.TempDir(), place: t.TempDir()}
-		k := d.keeperOf(nil)
+		d := &desk{t, oauthtest.New(oauthtest.Options{}), &sinktest.Keychain{}, t.TempDir()}
+		k := d.keeper()
+		k.Providers = nil
 		var out listener
-		err := keeper.Worker{Keeper: k, Explain: plain}.Serve(t.Context(), bytes.NewReader(in), &out)
+		err := worker.Worker{Keeper: k, Explain: plain}.Serve(t.Context(), bytes.NewReader(in), &out)
 		out.mu.Lock()
 		defer out.mu.Unlock()
 		results := 0
 		for line := range strings.Lines(out.b.String()) {
-			var e keeper.Event
+			var e worker.Event
 			if json.Unmarshal([]byte(line), &e) != nil || !strings.HasSuffix(line, "\n") {
 				t.Fatalf("answered %q", line)
 			}
@@ -223,28 +221,4 @@ func FuzzWorker(f *testing.F) {
 			t.Errorf("%d results and %v for %q", results, err, in)
 		}
 	})
-}
-
-func TestWhoObservesMayKeepATokenUnsent(t *testing.T) {
-	t.Parallel()
-	d := newDesk(t, oauthtest.Options{})
-	p := d.login("alice")
-	before := d.server.Stats()
-	k := d.keeper()
-	no := errors.New("no")
-	k.Observe = func(ref sink.Ref, s keeper.Step) error {
-		if ref != p.Ref || s != keeper.StepSending {
-			t.Errorf("told of %s of %v", s, ref)
-		}
-		return no
-	}
-	if _, err := k.Refresh(t.Context(), p); !errors.Is(err, no) {
-		t.Errorf("refresh = %v, want the observer's error", err)
-	}
-	if now := d.server.Stats(); now != before {
-		t.Errorf("the server saw %+v, then %+v", before, now)
-	}
-	if p := d.profile(p.Ref); d.keeper().Store.Unfinished(p) {
-		t.Error("an intent was left behind")
-	}
 }

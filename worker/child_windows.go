@@ -1,4 +1,4 @@
-package keeper
+package worker
 
 import (
 	"os/exec"
