@@ -27,6 +27,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
@@ -241,7 +242,7 @@ func (s Source) read() ([]Login, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := sink.RealDisk{}.Read(s.Path, limit)
+	b, err := disk.Read(s.Path, limit)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the logins of %s: %w", s.Program, err)
 	}
@@ -335,7 +336,7 @@ func (h *Held) Strip() (touched bool, err error) {
 			return false, fmt.Errorf("%s: %w: somebody took its lock away", s.Path, ErrChanged)
 		}
 	}
-	now, err := sink.RealDisk{}.Read(s.Path, limit)
+	now, err := disk.Read(s.Path, limit)
 	if err != nil {
 		return false, fmt.Errorf("rewriting the logins of %s: %w", s.Program, err)
 	}
@@ -359,7 +360,6 @@ func (h *Held) Strip() (touched bool, err error) {
 // replace puts next in place of the file, in the style of its old bytes. Next nil
 // removes it.
 func (s Source) replace(name string, next object, old []byte) error {
-	disk := sink.RealDisk{}
 	if next == nil {
 		return disk.Remove(s.Path)
 	}
@@ -425,7 +425,7 @@ func (s Source) clear(name string) error {
 	if _, err := os.Lstat(temp); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err := (sink.RealDisk{}).Remove(temp); err != nil {
+	if err := disk.Remove(temp); err != nil {
 		return fmt.Errorf("clearing away an unfinished file: %w", err)
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/client"
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
@@ -499,7 +500,7 @@ func (h *home) stat() fs.FileInfo {
 // refused checks that err is one, of an hostile file, and gives nothing away.
 func (h *home) refused(err error) {
 	h.t.Helper()
-	_, unsafe := errors.AsType[*sink.UnsafeError](err)
+	_, unsafe := errors.AsType[*disk.UnsafeError](err)
 	if !errors.Is(err, client.ErrFormat) && !unsafe {
 		h.t.Errorf("error %v, want ErrFormat or an unsafe file", err)
 	}
@@ -531,7 +532,7 @@ func TestAnUnsafeFileIsNotTouched(t *testing.T) {
 			must(t, spoil(t, h.src.Path))
 			names, before := h.files(), h.stat()
 			for _, err := range h.attempts("a:1") {
-				if _, ok := errors.AsType[*sink.UnsafeError](err); !ok {
+				if _, ok := errors.AsType[*disk.UnsafeError](err); !ok {
 					t.Errorf("error %v, want an unsafe file", err)
 				}
 			}

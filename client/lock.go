@@ -12,7 +12,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/disk"
+	"github.com/keytray/keytray/machine"
 )
 
 // lock is a lock of another program, as that program takes it. A holder that
@@ -63,7 +64,7 @@ func (l *fileLock) held() bool     { return l.free != nil }
 func (l *fileLock) unlock()        { l.free() }
 
 func (l *fileLock) try() (bool, error) {
-	free, err := sink.RealLocker{}.TryLock(l.path)
+	free, err := disk.TryLock(l.path)
 	l.free = free
 	return free != nil, err
 }
@@ -161,7 +162,7 @@ func (l *sidecarLock) try() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	self := sink.RealLocker{}.Self()
+	self := machine.Self()
 	b, err := json.MarshalIndent(holder{self.PID, time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), self.Start}, "", "  ")
 	if err == nil {
 		_, err = f.Write(append(b, '\n'))
@@ -179,7 +180,7 @@ func (l *sidecarLock) removeStale() error {
 	if err == nil && fi.IsDir() {
 		return removeStaleFolder(l.path, l.stale)
 	}
-	b, err := sink.RealDisk{}.Read(l.path, 4096)
+	b, err := disk.Read(l.path, 4096)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -206,9 +207,9 @@ func (l *sidecarLock) removeStale() error {
 // lives reports whether the holder may still run.
 func (h holder) lives() bool {
 	if h.Starttime != 0 && runtime.GOOS == "linux" {
-		p := sink.RealLocker{}.Self()
+		p := machine.Self()
 		p.PID, p.Start = h.PID, h.Starttime
-		return sink.RealLocker{}.Lives(p)
+		return p.Lives()
 	}
 	p, err := os.FindProcess(h.PID)
 	if err != nil {

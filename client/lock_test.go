@@ -16,7 +16,8 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/client"
-	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/disk"
+	"github.com/keytray/keytray/machine"
 )
 
 const (
@@ -225,7 +226,7 @@ func TestALockNamesUs(t *testing.T) {
 		Starttime uint64
 	}
 	must(t, json.Unmarshal(b, &got))
-	if me := (sink.RealLocker{}).Self(); got.PID != me.PID || got.Starttime != me.Start || time.Since(got.CreatedAt) > time.Minute {
+	if me := machine.Self(); got.PID != me.PID || got.Starttime != me.Start || time.Since(got.CreatedAt) > time.Minute {
 		t.Errorf("the lock says %s", b)
 	}
 }
@@ -262,7 +263,7 @@ func (h *home) lockFree(program string, paths ...string) {
 func free(t *testing.T, program, path string) bool {
 	t.Helper()
 	if program == "codex" {
-		release, err := sink.RealLocker{}.TryLock(path)
+		release, err := disk.TryLock(path)
 		must(t, err)
 		if release == nil {
 			return false
@@ -281,7 +282,7 @@ func take(t *testing.T, program, path string) (release func()) {
 	must(t, os.MkdirAll(filepath.Dir(path), 0o700))
 	switch program {
 	case "codex":
-		free, err := sink.RealLocker{}.TryLock(path)
+		free, err := disk.TryLock(path)
 		must(t, err)
 		return free
 	case "openclaw":

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -166,7 +167,7 @@ const putting = "put"
 // mine reads the file, and refuses one that has a login of its owner's in one of
 // these members. A file that is not there is an empty object without bytes.
 func (s Source) mine(f form, names []string, last Mark) (top object, old []byte, err error) {
-	old, err = sink.RealDisk{}.Read(s.Path, limit)
+	old, err = disk.Read(s.Path, limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return object{}, nil, nil
 	}

@@ -7,15 +7,15 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/disk"
 )
 
 // Replaceable reports whether next may take the place of a program's file, whole:
 // it is an [*OwnedError] if that would lose a login that renews itself, a
-// [*sink.UnsafeError] for anything else that next says nothing of, and ErrFormat
+// [*disk.UnsafeError] for anything else that next says nothing of, and ErrFormat
 // if nobody can tell. Unlike [Source.Put] it takes no locks.
 func Replaceable(program, path string, next []byte) error {
-	old, err := sink.RealDisk{}.Read(path, limit)
+	old, err := disk.Read(path, limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -36,7 +36,7 @@ func Replaceable(program, path string, next []byte) error {
 	}
 	for _, m := range was {
 		if will.raw(m.name) == nil && was.raw(m.name) != nil {
-			return &sink.UnsafeError{Path: path, Reason: fmt.Sprintf("has %q too, which would be lost", m.name), Hint: "name another file"}
+			return &disk.UnsafeError{Path: path, Reason: fmt.Sprintf("has %q too, which would be lost", m.name), Hint: "name another file"}
 		}
 	}
 	return nil

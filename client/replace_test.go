@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/keytray/keytray/client"
-	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/disk"
 )
 
 // A file that a program keeps is replaced only where nothing is lost with it.
@@ -44,7 +44,7 @@ func TestReplaceable(t *testing.T) {
 			if _, owned := errors.AsType[*client.OwnedError](err); owned {
 				err = errOwned
 			}
-			if _, unsafe := errors.AsType[*sink.UnsafeError](err); unsafe {
+			if _, unsafe := errors.AsType[*disk.UnsafeError](err); unsafe {
 				err = errUnsafe
 			}
 			if !errors.Is(err, c.want) {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/keeper"
+	"github.com/keytray/keytray/machine"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/provider"
 	"github.com/keytray/keytray/secret"
@@ -591,11 +592,11 @@ func (l simLocker) WriteBody(path string, b sink.LockBody) error {
 	return nil
 }
 
-func (l simLocker) Self() sink.Process { return sink.Process{PID: l.p.pid, Start: 1} }
+func (l simLocker) Self() machine.Process { return machine.Process{PID: l.p.pid, Start: 1} }
 
 // Lives: by the lock file that was not replaced, a holder that lives would have
 // kept us out.
-func (l simLocker) Lives(sink.Process) bool { return false }
+func (l simLocker) Lives(machine.Process) bool { return false }
 
 // ---- authorization server
 

@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/client"
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -81,13 +82,12 @@ const (
 	// busyWait is how long other processes are waited for that make, settle or write a
 	// home.
 	busyWait = 10 * time.Second
-	busyPoll = 20 * time.Millisecond
 )
 
 // Open makes ready the private home of a login, which key names, for a program
 // that has its own logins in theirs.
 func (h Homes) Open(ctx context.Context, key string, theirs client.Source) (*Home, error) {
-	if err := (sink.RealDisk{}).Prepare(filepath.Dir(h.Dir), filepath.Base(h.Dir)); err != nil {
+	if err := disk.Prepare(filepath.Dir(h.Dir), filepath.Base(h.Dir)); err != nil {
 		return nil, err
 	}
 	release, err := h.lock(ctx, "homes.lock")
@@ -97,7 +97,7 @@ func (h Homes) Open(ctx context.Context, key string, theirs client.Source) (*Hom
 	defer release()
 	sum := sha256.Sum256([]byte(theirs.Program + "\x00" + theirs.Path + "\x00" + key))
 	x := h.home(hex.EncodeToString(sum[:8]))
-	if err := (sink.RealDisk{}).Prepare(h.Dir, filepath.Base(x.folder), owners); err != nil {
+	if err := disk.Prepare(h.Dir, filepath.Base(x.folder), owners); err != nil {
 		return nil, err
 	}
 	x.record = record{1, theirs.Program, filepath.Dir(theirs.Path), time.Now()}
@@ -131,12 +131,12 @@ func (x *Home) enter() error {
 		if err != nil {
 			return err
 		}
-		if err := (sink.RealDisk{}).Replace(filepath.Join(x.folder, recordName), b); err != nil {
+		if err := disk.Replace(filepath.Join(x.folder, recordName), b); err != nil {
 			return err
 		}
 	}
 	x.mine = filepath.Join(x.folder, owners, strings.ToLower(rand.Text()[:12]))
-	if x.unlock, err = (sink.RealLocker{}).TryLock(x.mine); err != nil {
+	if x.unlock, err = disk.TryLock(x.mine); err != nil {
 		return err
 	}
 	return x.furnish()
@@ -154,7 +154,7 @@ func (x *Home) census() (living int, dead []string, err error) {
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		unlock, err := sink.RealLocker{}.TryLock(path)
+		unlock, err := disk.TryLock(path)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -170,7 +170,7 @@ func (x *Home) census() (living int, dead []string, err error) {
 
 // furnish makes the links that are missing, and takes away those that lead nowhere.
 func (x *Home) furnish() error {
-	if err := (sink.RealDisk{}).Prepare(x.folder, inner); err != nil {
+	if err := disk.Prepare(x.folder, inner); err != nil {
 		return err
 	}
 	mine, err := os.ReadDir(x.Dir)
@@ -235,7 +235,7 @@ func (x *Home) Write(ctx context.Context, text func() ([]byte, error)) error {
 	if own, err := x.login().Owned(); err == nil && own {
 		return ErrOwn
 	}
-	return (sink.RealDisk{}).Replace(x.login().Path, b)
+	return disk.Replace(x.login().Path, b)
 }
 
 // Close ends our stay. The last one takes back what was lent and gives the real
@@ -301,7 +301,7 @@ func bury(dead []string) error {
 	if len(dead) == 0 {
 		return nil
 	}
-	return (sink.RealDisk{}).Remove(dead...)
+	return disk.Remove(dead...)
 }
 
 // discard removes the file with the login and what is with it.
@@ -319,7 +319,7 @@ func (x *Home) discard() error {
 	if err != nil || len(paths) == 0 {
 		return err
 	}
-	return (sink.RealDisk{}).Remove(paths...)
+	return disk.Remove(paths...)
 }
 
 // Sweep settles the homes whose last owners were killed, and returns how many.
@@ -367,7 +367,7 @@ func (x *Home) sweep() (swept bool, err error) {
 }
 
 func (x *Home) recorded() (record, error) {
-	b, err := sink.RealDisk{}.Read(filepath.Join(x.folder, recordName), 1<<16)
+	b, err := disk.Read(filepath.Join(x.folder, recordName), 1<<16)
 	if err != nil {
 		return record{}, err
 	}
@@ -385,20 +385,13 @@ func parseRecord(b []byte) (record, error) {
 // lock takes a lock for short I/O. A home is made before anybody lives in it, so
 // that those who make and those who settle homes are kept apart.
 func (h Homes) lock(ctx context.Context, name string) (release func(), err error) {
-	if err := (sink.RealDisk{}).Prepare(h.Place); err != nil {
+	if err := disk.Prepare(h.Place); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, busyWait, sink.ErrBusy)
 	defer cancel()
-	for {
-		release, err := sink.RealLocker{}.TryLock(filepath.Join(h.Place, name))
-		if err != nil || release != nil {
-			return release, err
-		}
-		select {
-		case <-time.After(busyPoll):
-		case <-ctx.Done():
-			return nil, fmt.Errorf("private homes: %w", context.Cause(ctx))
-		}
+	if release, err = disk.Lock(ctx, filepath.Join(h.Place, name)); err != nil {
+		return nil, fmt.Errorf("private homes: %w", err)
 	}
+	return release, nil
 }

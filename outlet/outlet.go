@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/client"
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -115,7 +116,7 @@ func (l List) All(root string) ([]Outlet, error) {
 		case errors.Is(err, fs.ErrNotExist): // removed meanwhile
 		case err != nil:
 			errs = append(errs, fmt.Errorf("reading %s: %w", filepath.Join(l.Dir, e.Name()), err))
-		case o.Root == root, sink.SameFolder(o.Root, root):
+		case o.Root == root, disk.SameFolder(o.Root, root):
 			all = append(all, o)
 		}
 	}
@@ -123,7 +124,7 @@ func (l List) All(root string) ([]Outlet, error) {
 }
 
 func (l List) read(path string) (Outlet, error) {
-	b, err := (sink.RealDisk{}).Read(path, limit)
+	b, err := disk.Read(path, limit)
 	if err != nil {
 		return Outlet{}, err
 	}
@@ -153,7 +154,7 @@ func (l List) put(o Outlet) error {
 	if err != nil {
 		return err
 	}
-	if err := (sink.RealDisk{}).Replace(l.file(o, suffix), b); err != nil {
+	if err := disk.Replace(l.file(o, suffix), b); err != nil {
 		return fmt.Errorf("keeping the list of files: %w", err)
 	}
 	return nil
@@ -161,7 +162,7 @@ func (l List) put(o Outlet) error {
 
 // forget takes the outlet off the list.
 func (l List) forget(o Outlet) error {
-	if err := (sink.RealDisk{}).Remove(l.file(o, lastSuffix), l.file(o, suffix)); err != nil {
+	if err := disk.Remove(l.file(o, lastSuffix), l.file(o, suffix)); err != nil {
 		return fmt.Errorf("keeping the list of files: %w", err)
 	}
 	return nil
@@ -170,7 +171,7 @@ func (l List) forget(o Outlet) error {
 // Last is what came of the last attempts; the zero Last where that is not known.
 func (l List) Last(o Outlet) Last {
 	var last Last
-	b, err := (sink.RealDisk{}).Read(l.file(o, lastSuffix), limit)
+	b, err := disk.Read(l.file(o, lastSuffix), limit)
 	if err != nil || json.Unmarshal(b, &last) != nil {
 		return Last{}
 	}
@@ -180,7 +181,7 @@ func (l List) Last(o Outlet) Last {
 func (l List) note(o Outlet, last Last) error {
 	b, err := json.Marshal(last)
 	if err == nil {
-		err = (sink.RealDisk{}).Replace(l.file(o, lastSuffix), b)
+		err = disk.Replace(l.file(o, lastSuffix), b)
 	}
 	if err != nil {
 		return fmt.Errorf("noting what became of %s: %w", o.Path, err)

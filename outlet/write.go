@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/client"
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -34,7 +35,6 @@ const (
 	// lockWait is how long another writer of the same file is waited for: a holder
 	// may have to wait for a renewal.
 	lockWait = 2 * time.Minute
-	lockPoll = 50 * time.Millisecond
 	// firstRest is the pause after a failure; it doubles up to longestRest.
 	firstRest   = 5 * time.Second
 	longestRest = 10 * time.Minute
@@ -43,7 +43,7 @@ const (
 // Add begins to keep a file current and writes it, in a folder that is made if it is
 // not there. If that fails there is no new outlet.
 func (l List) Add(ctx context.Context, o Outlet, fetch Fetch) error {
-	if err := (sink.RealDisk{}).Prepare(filepath.Dir(l.Dir), filepath.Base(l.Dir)); err != nil {
+	if err := disk.Prepare(filepath.Dir(l.Dir), filepath.Base(l.Dir)); err != nil {
 		return err
 	}
 	unlock, err := l.lock(ctx, o)
@@ -54,7 +54,7 @@ func (l List) Add(ctx context.Context, o Outlet, fetch Fetch) error {
 	if err := l.save(o); err != nil {
 		return err
 	}
-	err = (sink.RealDisk{}).Prepare(filepath.Dir(o.Path))
+	err = disk.Prepare(filepath.Dir(o.Path))
 	if err == nil {
 		err = l.write(ctx, o, fetch)
 	}
@@ -186,13 +186,13 @@ func (o Outlet) put(ctx context.Context, text []byte, last client.Mark) error {
 	if _, err := os.Stat(filepath.Dir(o.Path)); err != nil {
 		return fmt.Errorf("looking for its folder: %w", err)
 	}
-	if err := (sink.RealDisk{}).Prepare(filepath.Dir(o.Path)); err != nil {
+	if err := disk.Prepare(filepath.Dir(o.Path)); err != nil {
 		return err
 	}
 	if client.Shared(o.Format) {
 		return client.Source{Program: o.Format, Path: o.Path}.Put(ctx, text, last)
 	}
-	old, err := sink.RealDisk{}.Read(o.Path, limit)
+	old, err := disk.Read(o.Path, limit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -208,7 +208,6 @@ func (o Outlet) put(ctx context.Context, text []byte, last client.Mark) error {
 }
 
 func (o Outlet) replace(text []byte) error {
-	disk := sink.RealDisk{}
 	if err := disk.Reserve(o.temp(), len(text)); err != nil {
 		return err
 	}
@@ -233,11 +232,11 @@ func (o Outlet) drop(ctx context.Context, last Last) error {
 		return client.Source{Program: o.Format, Path: o.Path}.Drop(ctx, last.Mark)
 	}
 	if _, err := os.Lstat(o.temp()); err == nil {
-		if err := (sink.RealDisk{}).Remove(o.temp()); err != nil {
+		if err := disk.Remove(o.temp()); err != nil {
 			return err
 		}
 	}
-	old, err := sink.RealDisk{}.Read(o.Path, limit)
+	old, err := disk.Read(o.Path, limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -246,7 +245,7 @@ func (o Outlet) drop(ctx context.Context, last Last) error {
 	}
 	switch {
 	case slices.Contains(last.Sums, sum(old)):
-		return sink.RealDisk{}.Remove(o.Path)
+		return disk.Remove(o.Path)
 	case client.Renews(old):
 		return &client.OwnedError{Program: o.Format, Path: o.Path}
 	default:
@@ -256,25 +255,15 @@ func (o Outlet) drop(ctx context.Context, last Last) error {
 
 // lock takes the outlet's own lock.
 func (l List) lock(ctx context.Context, o Outlet) (unlock func(), err error) {
-	if err := (sink.RealDisk{}).Prepare(l.Place); err != nil {
+	if err := disk.Prepare(l.Place); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, sink.ErrBusy)
 	defer cancel()
-	for {
-		unlock, err := sink.RealLocker{}.TryLock(l.lockFile(o))
-		if err != nil {
-			return nil, fmt.Errorf("locking %s: %w", o.Path, err)
-		}
-		if unlock != nil {
-			return unlock, nil
-		}
-		select {
-		case <-time.After(lockPoll):
-		case <-ctx.Done():
-			return nil, fmt.Errorf("locking %s: %w", o.Path, context.Cause(ctx))
-		}
+	if unlock, err = disk.Lock(ctx, l.lockFile(o)); err != nil {
+		return nil, fmt.Errorf("locking %s: %w", o.Path, err)
 	}
+	return unlock, nil
 }
 
 func isOwned(err error) bool {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+
+	"github.com/keytray/keytray/disk"
 )
 
 var (
@@ -47,7 +49,7 @@ func (s *Store) AddAgent(ctx context.Context, id, workspace string) (Agent, erro
 		return Agent{}, err
 	}
 	defer unlock()
-	if id == DefaultAgent || fileExists(filepath.Join(s.dir, "agents", id)) {
+	if id == DefaultAgent || disk.Exists(filepath.Join(s.dir, "agents", id)) {
 		return Agent{}, fmt.Errorf("%s: %w", id, ErrAgentExists)
 	}
 	if err := s.disk.Prepare(s.dir, "agents", id, "agent"); err != nil {

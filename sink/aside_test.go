@@ -8,24 +8,25 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keytray/keytray/machine"
 	"github.com/keytray/keytray/sink"
 	"github.com/keytray/keytray/sink/sinktest"
 )
 
-// machine is a locker on a machine of that name.
-type machine struct {
+// elsewhere is a locker on a machine of that name.
+type elsewhere struct {
 	sink.RealLocker
 	host string
 }
 
-func (m machine) Self() sink.Process {
-	p := m.RealLocker.Self()
-	p.Host = m.host
+func (e elsewhere) Self() machine.Process {
+	p := e.RealLocker.Self()
+	p.Host = e.host
 	return p
 }
 
 func (w *world) openOn(host string) *sink.Store {
-	return sink.OpenOn(w.dir, w.place, w.keychain, sink.Seams{Disk: sink.RealDisk{}, Locker: machine{host: host}, Clock: sink.Now})
+	return sink.OpenOn(w.dir, w.place, w.keychain, sink.Seams{Disk: sink.RealDisk{}, Locker: elsewhere{host: host}, Clock: sink.Now})
 }
 
 func TestAnotherMachinesLoginIsNotUsed(t *testing.T) {

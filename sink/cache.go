@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/keytray/keytray/disk"
 )
 
 // The runtime cache is what was learnt while logins were used: which session is
@@ -60,7 +62,7 @@ func (s *Store) readCache(agent string) (cache, error) {
 			return c, err
 		}
 	}
-	name := "cache-" + checksum([]byte(resolved(s.agentDir(agent)))) + ".json"
+	name := "cache-" + checksum([]byte(disk.Resolved(s.agentDir(agent)))) + ".json"
 	return s.readCacheAt(filepath.Join(s.knownPlace(), name))
 }
 
@@ -85,8 +87,8 @@ func (s *Store) readCacheAt(path string) (cache, error) {
 
 // Shared reports whether the root is also OpenClaw's.
 func (s *Store) Shared() bool {
-	return s.OpenClaw || openClawName(s.dir) || openClawName(resolved(s.dir)) ||
-		fileExists(filepath.Join(s.dir, "openclaw.json")) || usesSQLite(s.dir, s.AgentDirs)
+	return s.OpenClaw || openClawName(s.dir) || openClawName(disk.Resolved(s.dir)) ||
+		disk.Exists(filepath.Join(s.dir, "openclaw.json")) || usesSQLite(s.dir, s.AgentDirs)
 }
 
 func openClawName(dir string) bool { return strings.HasPrefix(filepath.Base(dir), ".openclaw") }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keytray/keytray/machine"
 	"github.com/keytray/keytray/route"
 	"github.com/keytray/keytray/secret"
 )
@@ -48,7 +49,7 @@ func FuzzAccessRecord(f *testing.F) {
 }
 
 func FuzzJournal(f *testing.F) {
-	f.Add(journal{Phase: phaseSending, G: 4, FP: "00", Attempt: 1, Process: Process{PID: 1}}.encode())
+	f.Add(journal{Phase: phaseSending, G: 4, FP: "00", Attempt: 1, Process: machine.Process{PID: 1}}.encode())
 	f.Add(journal{Phase: phaseReceived, G: 4, Box: []byte("x")}.encode())
 	f.Add(journal{Phase: phaseLogout, Epoch: 2}.encode())
 	f.Add(journal{Phase: phaseMoving, G: 1, File: "/f", Digest: "d", To: "age1"}.encode())

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/secret"
 )
 
@@ -110,7 +111,7 @@ func (c Credential) vital() secret.Text {
 func (tx *Tx) move(ctx context.Context, c Credential, m Move) error {
 	tx.removed = false // by an earlier move that has just been undone
 	marked := newGeneration(tx.at.key, tx.highest+1, tx.s.locker.Self().Host, c)
-	intent := journal{Phase: phaseImporting, G: marked.g, Process: tx.s.locker.Self(), Root: resolved(tx.s.dir), Ref: tx.ref, From: c.From}
+	intent := journal{Phase: phaseImporting, G: marked.g, Process: tx.s.locker.Self(), Root: disk.Resolved(tx.s.dir), Ref: tx.ref, From: c.From}
 	if err := tx.journal.write(intent); err != nil {
 		return errors.Join(err, tx.journal.remove(), tx.tidy(ctx))
 	}
@@ -228,7 +229,7 @@ func (s *Store) Importing() []Ref {
 	var refs []Ref
 	for _, place := range places {
 		for _, j := range s.imports(place) {
-			if j.Root == resolved(s.dir) {
+			if j.Root == disk.Resolved(s.dir) {
 				refs = append(refs, j.Ref)
 			}
 		}

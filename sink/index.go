@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+
+	"github.com/keytray/keytray/disk"
 )
 
 // rootRecord is the keychain's word on a state root: written at its first
@@ -50,7 +52,7 @@ const pageLimit = 2400
 // lookupRoot asks the keychain who this state root is; fs.ErrNotExist before
 // its first login.
 func (s *Store) lookupRoot(ctx context.Context) (rootRecord, error) {
-	b, err := s.secrets.Get(ctx, rootItem(resolved(s.dir)))
+	b, err := s.secrets.Get(ctx, rootItem(disk.Resolved(s.dir)))
 	if err != nil {
 		return rootRecord{}, err
 	}
@@ -89,7 +91,7 @@ func (s *Store) ensureRootAt(ctx context.Context, place string) (rootRecord, err
 		r.RootID, r.Place = at.rootID, at.place
 	}
 	r.Sum = r.sum()
-	if err := s.secrets.Set(ctx, rootItem(resolved(s.dir)), mustJSON(r)); err != nil {
+	if err := s.secrets.Set(ctx, rootItem(disk.Resolved(s.dir)), mustJSON(r)); err != nil {
 		return rootRecord{}, fmt.Errorf("recording the state folder: %w", err)
 	}
 	return r, nil

@@ -1,29 +1,29 @@
 package sink
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/keytray/keytray/disk"
 )
 
 // Inspect returns what is wrong with the kind, owner and mode of the folders and
-// files that the store keeps, and with the place for its locks: an *UnsafeError
+// files that the store keeps, and with the place for its locks: a [*disk.UnsafeError]
 // for each. With fix it first takes away others' right to write what is ours,
 // and tells where that helped.
 func (s *Store) Inspect(fix bool) (wrong []error, mended []string) {
 	for _, path := range s.paths() {
-		err := inspect(path)
-		if err != nil && fix && tighten(path) == nil && inspect(path) == nil {
+		err := disk.Check(path)
+		if err != nil && fix && disk.Tighten(path) == nil && disk.Check(path) == nil {
 			mended, err = append(mended, path), nil
 		}
 		if err != nil {
 			wrong = append(wrong, err)
 		}
 	}
-	if place := s.knownPlace(); fileExists(place) {
-		if err := checkLocal(place); err != nil {
+	if place := s.knownPlace(); disk.Exists(place) {
+		if err := disk.CheckLocal(place); err != nil {
 			wrong = append(wrong, err)
 		}
 	}
@@ -33,7 +33,7 @@ func (s *Store) Inspect(fix bool) (wrong []error, mended []string) {
 // paths are the folders and files of the store, of which some may not be there.
 func (s *Store) paths() []string {
 	place := s.knownPlace()
-	paths := []string{resolved(s.dir), filepath.Join(s.dir, "agents"), resolved(place), filepath.Join(s.dir, "providers")}
+	paths := []string{disk.Resolved(s.dir), filepath.Join(s.dir, "agents"), disk.Resolved(place), filepath.Join(s.dir, "providers")}
 	for _, agent := range s.Agents() {
 		dir := s.agentDir(agent)
 		if _, elsewhere := s.AgentDirs[agent]; !elsewhere {
@@ -46,36 +46,6 @@ func (s *Store) paths() []string {
 		paths = append(paths, some...)
 	}
 	return paths
-}
-
-// inspect looks at one path; one that is not there is well.
-func inspect(path string) error {
-	fi, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if fi.IsDir() {
-		return checkOwner(path, fi)
-	}
-	return checkRegular(path, fi)
-}
-
-// tighten takes from others the right to write path, through a handle: what
-// stands there under that name may change at any moment as long as they can.
-func tighten(path string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|openNoFollow, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	return f.Chmod(fi.Mode().Perm() &^ 0o022)
 }
 
 // Holder is a process that works on a login.
@@ -106,7 +76,7 @@ func (s *Store) Holders() []Holder {
 			continue
 		}
 		if err == nil {
-			holders = append(holders, Holder{p.PID, p.stopped()})
+			holders = append(holders, Holder{p.PID, p.Stopped()})
 		}
 	}
 	return holders

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -29,7 +30,7 @@ func TestInspectFindsWhatOthersCanWrite(t *testing.T) {
 		t.Errorf("Inspect = %v, %v, want four that are wrong", wrong, mended)
 	}
 	for _, err := range wrong {
-		if _, ok := errors.AsType[*sink.UnsafeError](err); !ok {
+		if _, ok := errors.AsType[*disk.UnsafeError](err); !ok {
 			t.Errorf("%v is no *UnsafeError", err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/keytray/keytray/machine"
 	"github.com/keytray/keytray/secret"
 )
 
@@ -47,8 +48,8 @@ type journal struct {
 	Wall    int64  `json:"wall,omitempty"`
 	Last    int64  `json:"last,omitempty"`
 	// Process is the one at work.
-	Process Process `json:"process,omitzero"`
-	Epoch   uint64  `json:"epoch,omitempty"`
+	Process machine.Process `json:"process,omitzero"`
+	Epoch   uint64          `json:"epoch,omitempty"`
 	// Root and Ref name the profile that is being moved here, so that the journal
 	// is found where no mirror tells of it yet; From is where it comes from.
 	Root string `json:"root,omitempty"`
@@ -242,12 +243,4 @@ type Intent struct {
 	Attempt int
 	// First and Last are when the first and the last of them happened.
 	First, Last time.Time
-}
-
-// Process names a running program well enough to tell whether it still runs.
-type Process struct {
-	Host  string `json:"host,omitempty"`
-	Boot  string `json:"boot,omitempty"`
-	PID   int    `json:"pid,omitempty"`
-	Start uint64 `json:"start,omitempty"`
 }

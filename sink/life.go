@@ -3,6 +3,8 @@ package sink
 import (
 	"math"
 	"time"
+
+	"github.com/keytray/keytray/machine"
 )
 
 // Moment is a point in time on two clocks: the wall's, which people and servers
@@ -17,7 +19,7 @@ type Moment struct {
 
 // Now is the present moment.
 func Now() Moment {
-	boot, up := uptime()
+	boot, up := machine.Uptime()
 	return Moment{time.Now().Round(0), boot, up} // without the timer clock, which a sleep stops
 }
 

@@ -1,19 +1,18 @@
 package sink
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
+	"github.com/keytray/keytray/disk"
+	"github.com/keytray/keytray/machine"
 )
 
 // ErrBusy means that another process works on the profile and did not finish
@@ -39,25 +38,25 @@ type Locker interface {
 	Body(path string) LockBody
 	WriteBody(path string, b LockBody) error
 	// Self is this process, Lives reports whether p certainly runs.
-	Self() Process
-	Lives(p Process) bool
+	Self() machine.Process
+	Lives(p machine.Process) bool
 }
 
 // LockBody is what a lock file says about its holder, and the number of logouts
 // that the profile has seen. Only the epoch is ever decided upon.
 type LockBody struct {
-	Epoch  uint64  `json:"epoch"`
-	Holder Process `json:"holder,omitzero"`
+	Epoch  uint64          `json:"epoch"`
+	Holder machine.Process `json:"holder,omitzero"`
 }
 
 // RealLocker locks files.
 type RealLocker struct{}
 
 // Self implements [Locker].
-func (RealLocker) Self() Process { return self() }
+func (RealLocker) Self() machine.Process { return machine.Self() }
 
 // Lives implements [Locker].
-func (RealLocker) Lives(p Process) bool { return p.lives() }
+func (RealLocker) Lives(p machine.Process) bool { return p.Lives() }
 
 // semaphores keep the goroutines of one process apart: a file lock is held by
 // the process. Channels, not mutexes, so that waiting obeys a context.
@@ -135,41 +134,6 @@ func (s *Store) lockFile(ctx context.Context, path string, served func() bool) (
 	}
 }
 
-// TryLock implements [Locker], with a Flock of its own for each attempt: the
-// library's type is re-entrant. A file that was replaced under the lock, or
-// that is not a plain file of ours, is none; nor is one on a network file
-// system, where a lock may keep nobody out.
-func (RealLocker) TryLock(path string) (unlock func(), err error) {
-	if err := checkLocal(filepath.Dir(path)); err != nil {
-		return nil, err
-	}
-	if fi, err := os.Lstat(path); err == nil {
-		if err := checkRegular(path, fi); err != nil {
-			return nil, err
-		}
-	}
-	l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|openNoFollow), flock.SetPermissions(0o600))
-	ok, err := l.TryLock()
-	if err != nil || !ok {
-		return nil, errors.Join(err, l.Close())
-	}
-	held, err := l.Stat()
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	there, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && !os.SameFile(held, there)) {
-		return nil, l.Close()
-	}
-	if err == nil {
-		err = checkRegular(path, there)
-	}
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return func() { _ = l.Close() }, nil // the kernel frees it in any case
-}
-
 // busy says why a wait ended: the caller's context, or a holder, by number if
 // the file tells.
 func (s *Store) busy(ctx context.Context, path string) error {
@@ -179,7 +143,7 @@ func (s *Store) busy(ctx context.Context, path string) error {
 	switch h := s.locker.Body(path).Holder; {
 	case h.PID == 0:
 		return ErrBusy
-	case h.stopped():
+	case h.Stopped():
 		return fmt.Errorf("%w (process %d, which is stopped)", ErrBusy, h.PID)
 	default:
 		return fmt.Errorf("%w (process %d)", ErrBusy, h.PID)
@@ -199,37 +163,20 @@ func (d *dice) jitter() time.Duration {
 	return pollMin + time.Duration(d.r.Int64N(int64(pollMax-pollMin)))
 }
 
-// bodyOffset leaves the first byte alone: on Windows it is the locked one, and
-// nobody else can read or write it.
-const bodyOffset = 1
+// TryLock implements [Locker].
+func (RealLocker) TryLock(path string) (unlock func(), err error) { return disk.TryLock(path) }
 
 // Body implements [Locker].
-func (RealLocker) Body(path string) LockBody {
-	f, err := os.OpenFile(path, os.O_RDONLY|openNoFollow, 0)
-	if err != nil {
-		return LockBody{}
-	}
-	defer f.Close()
-	var b LockBody
-	if json.NewDecoder(io.NewSectionReader(f, bodyOffset, 4096)).Decode(&b) != nil {
+func (RealLocker) Body(path string) (b LockBody) {
+	if json.NewDecoder(bytes.NewReader(disk.LockNote(path))).Decode(&b) != nil { // what follows may be the end of an older one
 		return LockBody{}
 	}
 	return b
 }
 
-// WriteBody implements [Locker]. It overwrites in place, since the inode must
-// stay.
+// WriteBody implements [Locker].
 func (RealLocker) WriteBody(path string, b LockBody) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|openNoFollow, 0o600)
-	if err != nil {
-		return err
-	}
-	body := append(mustJSON(b), '\n')
-	_, err = f.WriteAt(body, bodyOffset)
-	if err == nil {
-		err = f.Truncate(bodyOffset + int64(len(body)))
-	}
-	return errors.Join(err, f.Close())
+	return disk.WriteLockNote(path, mustJSON(b))
 }
 
 func profileLock(place, key string) string { return filepath.Join(place, key+".lock") }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -88,7 +89,7 @@ func TestALockFileMustBeAPlainFileOfOurs(t *testing.T) {
 	if err := os.Symlink(target, path); err != nil {
 		t.Skipf("no links here: %v", err)
 	}
-	if _, ok := errors.AsType[*sink.UnsafeError](w.refresh("2")); !ok {
+	if _, ok := errors.AsType[*disk.UnsafeError](w.refresh("2")); !ok {
 		t.Error("a link was taken for the lock")
 	}
 	if _, err := os.Stat(target); err == nil {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/keytray/keytray/disk"
 )
 
 // The mirror is agents/<agent>/agent/auth-profiles.json in OpenClaw's format:
@@ -342,7 +344,7 @@ func (s *Store) writeObject(path string, o object) error {
 }
 
 func (s *Store) lockMirror(ctx context.Context, place, agent string) (unlock func(), err error) {
-	return s.lock(ctx, mirrorLock(place, resolved(s.agentDir(agent))), nil)
+	return s.lock(ctx, mirrorLock(place, disk.Resolved(s.agentDir(agent))), nil)
 }
 
 func (o object) equal(p object) bool {

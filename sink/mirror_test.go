@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -117,7 +118,7 @@ func TestUnsafeFilesAreRefused(t *testing.T) {
 			w.login(credential("1", time.Hour))
 			must(t, spoil(w))
 			err := w.refresh("2")
-			unsafe, ok := errors.AsType[*sink.UnsafeError](err)
+			unsafe, ok := errors.AsType[*disk.UnsafeError](err)
 			if !ok {
 				t.Fatalf("refresh = %v, want an UnsafeError", err)
 			}

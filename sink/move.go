@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
+
+	"github.com/keytray/keytray/disk"
 )
 
 // Moving to another state root. An OpenClaw that was updated keeps its logins in
@@ -212,7 +214,7 @@ func (s *Store) copyProviders(from *Store) error {
 	}
 	for _, path := range paths {
 		to := filepath.Join(s.dir, "providers", filepath.Base(path))
-		if fileExists(to) {
+		if disk.Exists(to) {
 			continue
 		}
 		b, err := from.disk.Read(path, providerLimit)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/route"
 )
 
@@ -57,7 +58,7 @@ func (s *Store) Order(agent, provider string) ([]string, error) {
 
 // OrderFile is the file in which an agent's order lies or would lie.
 func (s *Store) OrderFile(agent string) string {
-	if path := s.statePath(agent); fileExists(path) {
+	if path := s.statePath(agent); disk.Exists(path) {
 		return path
 	}
 	return s.mirrorPath(agent)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/route"
 )
 
@@ -97,10 +98,10 @@ func FindRoot(p Places) Root {
 // as such all the same: the files of its agents may be elsewhere.
 func (p Places) named(dir string) Root {
 	claw := p.openClawDir()
-	if claw != "" && SameFolder(dir, claw) {
+	if claw != "" && disk.SameFolder(dir, claw) {
 		return p.clawRoot(dir)
 	}
-	if !fileExists(filepath.Join(dir, "openclaw.json")) {
+	if !disk.Exists(filepath.Join(dir, "openclaw.json")) {
 		return Root{Dir: dir}
 	}
 	p.OpenClaw.AgentDir, p.OpenClaw.OAuthDir = "", "" // they are of the other one
@@ -221,11 +222,11 @@ func (s *Store) CheckRoot() error {
 // usesSQLite reports whether dir is the state of an OpenClaw that has left the
 // JSON files behind; elsewhere are folders of its agents that are not within dir.
 func usesSQLite(dir string, elsewhere map[string]string) bool {
-	if fileExists(filepath.Join(dir, "state", "openclaw.sqlite")) {
+	if disk.Exists(filepath.Join(dir, "state", "openclaw.sqlite")) {
 		return true
 	}
 	for _, agent := range elsewhere {
-		if fileExists(filepath.Join(agent, agentDatabase)) {
+		if disk.Exists(filepath.Join(agent, agentDatabase)) {
 			return true
 		}
 	}
@@ -234,7 +235,7 @@ func usesSQLite(dir string, elsewhere map[string]string) bool {
 		return false
 	}
 	return slices.ContainsFunc(agents, func(a fs.DirEntry) bool {
-		return fileExists(filepath.Join(dir, "agents", a.Name(), "agent", agentDatabase))
+		return disk.Exists(filepath.Join(dir, "agents", a.Name(), "agent", agentDatabase))
 	})
 }
 
@@ -251,15 +252,3 @@ func absolute(dir, home string) string {
 	}
 	return filepath.Clean(dir)
 }
-
-// resolved is the path under which a root is known to the keychain: without
-// links, so that two ways to one folder are one root.
-func resolved(dir string) string {
-	if r, err := filepath.EvalSymlinks(dir); err == nil {
-		return r
-	}
-	return dir
-}
-
-// SameFolder reports whether two paths lead to one folder.
-func SameFolder(a, b string) bool { return resolved(a) == resolved(b) }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+
+	"github.com/keytray/keytray/disk"
 )
 
 // Seat takes the seat of the root's resident keeper: the one process that
@@ -29,7 +31,7 @@ func (s *Store) SeatHolder() int { return s.locker.Body(s.seatPath()).Holder.PID
 // seatPath names the root by its path, which is the same before the first login
 // as after it.
 func (s *Store) seatPath() string {
-	return filepath.Join(s.knownPlace(), "seat-"+checksum([]byte(resolved(s.dir)))+".lock")
+	return filepath.Join(s.knownPlace(), "seat-"+checksum([]byte(disk.Resolved(s.dir)))+".lock")
 }
 
 // knownPlace is the folder for locks as far as it can be known without the

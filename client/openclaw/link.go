@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -79,7 +80,7 @@ func Links(folder string) ([]Link, error) {
 }
 
 func readLink(path string) (Link, error) {
-	b, err := (sink.RealDisk{}).Read(path, linkLimit)
+	b, err := disk.Read(path, linkLimit)
 	if err != nil {
 		return Link{}, err
 	}
@@ -116,7 +117,7 @@ func NewLink(folder string, p Program, dir, root, resolver string, old []Link) L
 }
 
 // Shared reports whether OpenClaw reads the profile file that Keytray writes.
-func (l Link) Shared() bool { return sink.SameFolder(l.Dir, l.Root) }
+func (l Link) Shared() bool { return disk.SameFolder(l.Dir, l.Root) }
 
 // file is named for the OpenClaw: it has one Keytray.
 func (l Link) file() string {
@@ -130,7 +131,7 @@ func (l Link) servedFile() string { return strings.TrimSuffix(l.file(), suffix) 
 func (l Link) Save() error {
 	b, err := json.Marshal(l)
 	if err == nil {
-		err = (sink.RealDisk{}).Replace(l.file(), b)
+		err = disk.Replace(l.file(), b)
 	}
 	if err != nil {
 		return fmt.Errorf("saving the connection: %w", err)
@@ -140,7 +141,7 @@ func (l Link) Save() error {
 
 // Remove forgets the connection.
 func (l Link) Remove() error {
-	if err := (sink.RealDisk{}).Remove(l.file(), l.servedFile()); err != nil {
+	if err := disk.Remove(l.file(), l.servedFile()); err != nil {
 		return fmt.Errorf("removing the connection: %w", err)
 	}
 	return nil
@@ -164,7 +165,7 @@ func (l Link) Current(store *sink.Store) Generations {
 // last time. So whoever renews one leaves a mark by that alone.
 func (l Link) Owed(now Generations) bool {
 	served := Generations{}
-	b, err := (sink.RealDisk{}).Read(l.servedFile(), linkLimit)
+	b, err := disk.Read(l.servedFile(), linkLimit)
 	if err != nil || json.Unmarshal(b, &served) != nil {
 		served = nil // lost: once more does no harm
 	}
@@ -180,7 +181,7 @@ func (l Link) Owed(now Generations) bool {
 func (l Link) Serve(now Generations) error {
 	b, err := json.Marshal(now)
 	if err == nil {
-		err = (sink.RealDisk{}).Replace(l.servedFile(), b)
+		err = disk.Replace(l.servedFile(), b)
 	}
 	if err != nil {
 		return fmt.Errorf("noting a reload: %w", err)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -147,7 +148,7 @@ func (p Program) plan(ctx context.Context, v Version, plan Plan, folder string, 
 		return err
 	}
 	path := filepath.Join(folder, "plan.json")
-	if err := (sink.RealDisk{}).Replace(path, b); err != nil {
+	if err := disk.Replace(path, b); err != nil {
 		return err
 	}
 	defer os.Remove(path)

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/disk"
 )
 
 // OpenClaw runs a resolver only if it is a file, not a link, of the person's own
@@ -32,7 +32,7 @@ func Install(self, data string) (changed bool, err error) {
 		}
 		return false, nil
 	}
-	if err := (sink.RealDisk{}).Prepare(data, "keytray", "bin"); err != nil {
+	if err := disk.Prepare(data, "keytray", "bin"); err != nil {
 		return false, fail(err)
 	}
 	in, err := os.Open(self)

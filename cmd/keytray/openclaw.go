@@ -12,6 +12,7 @@ import (
 
 	"github.com/keytray/keytray/client/openclaw"
 	"github.com/keytray/keytray/cmd/setup"
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/plain"
 	"github.com/keytray/keytray/sink"
@@ -143,7 +144,7 @@ func (a *app) meet(ctx context.Context, path string) (*connection, error) {
 		return nil, err
 	}
 	dir := p.Dir(home)
-	shared := sink.SameFolder(dir, k.Store.Dir())
+	shared := disk.SameFolder(dir, k.Store.Dir())
 	if shared && version.HasDatabase() {
 		return nil, setup.Hinted(errors.New("this OpenClaw would not start beside Keytray's files in its folder"), "use another folder: --state-dir, or KEYTRAY_STATE_DIR")
 	}
@@ -151,7 +152,7 @@ func (a *app) meet(ctx context.Context, path string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := (sink.RealDisk{}).Prepare(folder); err != nil {
+	if err := disk.Prepare(folder); err != nil {
 		return nil, err
 	}
 	data, err := a.world.Data()

@@ -14,8 +14,8 @@ import (
 
 	"github.com/keytray/keytray/client"
 	"github.com/keytray/keytray/cmd/setup"
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/export"
-	"github.com/keytray/keytray/sink"
 )
 
 // output is how a token is handed out. Of the formats the first is usual.
@@ -120,7 +120,7 @@ func (a *app) writeOut(s export.Spec, it export.Item, file string) error {
 
 // deliver replaces a file that the person named.
 func deliver(path string, b []byte) error {
-	err := sink.RealDisk{}.Deliver(path, b)
+	err := disk.Deliver(path, b)
 	if errors.Is(err, fs.ErrNotExist) {
 		return setup.Hinted(err, fmt.Sprintf("make the folder first: mkdir -p %q", filepath.Dir(path)))
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/keytray/keytray/client"
 	"github.com/keytray/keytray/cmd/setup"
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/oauth/discovery"
 	"github.com/keytray/keytray/oauth/wire"
 	"github.com/keytray/keytray/plain"
@@ -337,7 +338,6 @@ func (a *app) writeProvider(root sink.Root, p provider.Provider, dryRun bool) er
 		_, err := a.sys.stdout.Write(text)
 		return err
 	}
-	disk := sink.RealDisk{}
 	if err := disk.Prepare(root.Dir, provider.Folder); err != nil {
 		return err
 	}

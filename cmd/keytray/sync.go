@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keytray/keytray/cmd/setup"
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/export"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/outlet"
@@ -224,7 +225,7 @@ func (a *app) outlets(paths []string) (outlet.List, []outlet.Outlet, error) {
 
 func find(all []outlet.Outlet, path string) (outlet.Outlet, bool) {
 	for _, o := range all {
-		if full, err := filepath.Abs(path); err == nil && (full == o.Path || sink.SameFolder(filepath.Dir(full), filepath.Dir(o.Path)) && filepath.Base(full) == filepath.Base(o.Path)) {
+		if full, err := filepath.Abs(path); err == nil && (full == o.Path || disk.SameFolder(filepath.Dir(full), filepath.Dir(o.Path)) && filepath.Base(full) == filepath.Base(o.Path)) {
 			return o, true
 		}
 	}

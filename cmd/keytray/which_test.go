@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
@@ -27,7 +28,7 @@ func TestAskingEndsNoImport(t *testing.T) {
 	if err := s.Update(t.Context(), whole, func(tx *sink.Tx) error { return tx.Received(c) }); err != nil {
 		t.Fatal(err)
 	}
-	if err := (sink.RealDisk{}).Remove(s.MirrorPath("main")); err != nil {
+	if err := disk.Remove(s.MirrorPath("main")); err != nil {
 		t.Fatal(err)
 	}
 	func() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/keytray/keytray/client"
 	"github.com/keytray/keytray/desk"
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/export"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/keychain"
@@ -96,7 +97,7 @@ func Explain(err error) (code int, hint string) {
 	if e, ok := errors.AsType[*client.RefusedError](err); ok {
 		return ExitFailed, e.Hint
 	}
-	if e, ok := errors.AsType[*sink.UnsafeError](err); ok {
+	if e, ok := errors.AsType[*disk.UnsafeError](err); ok {
 		return ExitFailed, e.Hint
 	}
 	if e, ok := errors.AsType[*oauth.Error](err); ok && e.Code == "access_denied" {

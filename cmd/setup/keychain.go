@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/keychain/vault"
 	"github.com/keytray/keytray/sealed"
@@ -69,7 +70,7 @@ func (w *World) choice() (choice, error) {
 	if err != nil {
 		return choice{}, err
 	}
-	b, err := sink.RealDisk{}.Read(path, choiceLimit)
+	b, err := disk.Read(path, choiceLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return choice{Keychain: KeychainOS}, nil
 	}
@@ -222,7 +223,7 @@ func (w *World) readKey(identity string, passphrase secret.Text) (sealed.Key, er
 // unopened says that the key cannot be read. Its cause is not wrapped: it may be
 // fs.ErrNotExist, which of a keychain only says that an item is missing.
 func unopened(err error) error {
-	if _, ok := errors.AsType[*sink.UnsafeError](err); ok {
+	if _, ok := errors.AsType[*disk.UnsafeError](err); ok {
 		return err
 	}
 	return &vault.Error{Kind: keychain.ErrUnavailable, Why: "the identity of the encrypted files cannot be read: " + err.Error(), Hint: "mount or bring back the file; without it nobody can open them"}
@@ -245,13 +246,13 @@ func (w *World) credential(name string) ([]byte, error) {
 
 // readIdentity reads a key that nobody else can read.
 func readIdentity(path string) ([]byte, error) {
-	b, err := sink.RealDisk{}.Read(path, identityLimit)
+	b, err := disk.Read(path, identityLimit)
 	if err != nil {
 		return nil, err
 	}
 	fi, err := os.Stat(path)
 	if err == nil && runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
-		err = &sink.UnsafeError{Path: path, Reason: fmt.Sprintf("can be read by others (mode %o)", fi.Mode().Perm()), Hint: fmt.Sprintf("chmod 600 %q", path)}
+		err = &disk.UnsafeError{Path: path, Reason: fmt.Sprintf("can be read by others (mode %o)", fi.Mode().Perm()), Hint: fmt.Sprintf("chmod 600 %q", path)}
 	}
 	return b, err
 }
@@ -311,10 +312,10 @@ func (w *World) Choose(ctx context.Context, want Wanted) error {
 	if err != nil {
 		return err
 	}
-	if err := (sink.RealDisk{}).Prepare(own); err != nil {
+	if err := disk.Prepare(own); err != nil {
 		return err
 	}
-	unlock, err := sink.RealLocker{}.TryLock(filepath.Join(own, "keychain.lock"))
+	unlock, err := disk.TryLock(filepath.Join(own, "keychain.lock"))
 	if err != nil {
 		return err
 	}
@@ -363,7 +364,7 @@ func (w *World) choose(ctx context.Context, want Wanted) error {
 	if err != nil {
 		return err
 	}
-	if err := (sink.RealDisk{}).Replace(path, append(b, '\n')); err != nil {
+	if err := disk.Replace(path, append(b, '\n')); err != nil {
 		return fmt.Errorf("remembering the keychain: %w", err)
 	}
 	name, _ := w.KeychainName()
@@ -456,7 +457,7 @@ func (w *World) makeKey(ctx context.Context, identity string, locked bool) error
 	if err := os.MkdirAll(filepath.Dir(identity), 0o700); err != nil {
 		return fmt.Errorf("making the identity: %w", err)
 	}
-	if err := (sink.RealDisk{}).Replace(identity, b); err != nil {
+	if err := disk.Replace(identity, b); err != nil {
 		return fmt.Errorf("making the identity: %w", err)
 	}
 	w.keys.say(passphrase)

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/keytray/keytray/cmd/tray/view"
-	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/disk"
 )
 
 // memoryLimit is the largest file of settings that is read, bytes.
@@ -19,7 +19,6 @@ const memoryLimit = 4 << 20
 // holds no secret, and losing it costs a notice that comes twice.
 type memory struct {
 	path  string
-	disk  sink.RealDisk
 	quiet bool
 	every bool
 	// paused outlives a restart: nobody wants renewals to resume by accident.
@@ -40,7 +39,7 @@ type memoryRecord struct {
 // with the reason.
 func recall(dir string) (*memory, error) {
 	m := &memory{path: filepath.Join(dir, "tray.json"), told: view.Memory{}}
-	b, err := m.disk.Read(m.path, memoryLimit)
+	b, err := disk.Read(m.path, memoryLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
 	}
@@ -64,10 +63,10 @@ func (m *memory) keep() error {
 	if err != nil {
 		return err
 	}
-	if err := m.disk.Prepare(filepath.Dir(m.path)); err != nil {
+	if err := disk.Prepare(filepath.Dir(m.path)); err != nil {
 		return err
 	}
-	if err := m.disk.Replace(m.path, append(b, '\n')); err != nil {
+	if err := disk.Replace(m.path, append(b, '\n')); err != nil {
 		return fmt.Errorf("keeping the settings: %w", err)
 	}
 	return nil

@@ -21,6 +21,7 @@ import (
 	"github.com/keytray/keytray/cmd/tray/autostart"
 	"github.com/keytray/keytray/cmd/tray/icon"
 	"github.com/keytray/keytray/cmd/tray/view"
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/notify"
 	"github.com/keytray/keytray/sink"
@@ -137,7 +138,7 @@ func (p *program) parse(args []string) (done bool, err error) {
 
 // openLog opens the log, which nobody else can read, and keeps it from growing.
 func openLog(path string) (*os.File, error) {
-	if err := (sink.RealDisk{}).Prepare(filepath.Dir(path)); err != nil {
+	if err := disk.Prepare(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	if fi, err := os.Lstat(path); err == nil && fi.Size() > logLimit {
@@ -204,7 +205,7 @@ func (p *program) bell(own string, acted func(cause, action string)) *notify.Bel
 func picture(own string) string {
 	path := filepath.Join(own, "keytray.png")
 	if b, err := os.ReadFile(path); err != nil || string(b) != string(icon.App()) {
-		if err := (sink.RealDisk{}).Replace(path, icon.App()); err != nil {
+		if err := disk.Replace(path, icon.App()); err != nil {
 			return "keytray" // the theme's, if there is one
 		}
 	}

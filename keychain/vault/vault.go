@@ -34,9 +34,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/keychain"
 	"github.com/keytray/keytray/sealed"
-	"github.com/keytray/keytray/sink"
 )
 
 // Error is an error of this package that knows what helps. It is one of package
@@ -64,9 +64,8 @@ const (
 // Vault is a folder of sealed items. It may be used from many goroutines, and by
 // many processes.
 type Vault struct {
-	dir  string
-	key  func() (sealed.Key, error)
-	disk sink.RealDisk
+	dir string
+	key func() (sealed.Key, error)
 
 	// turn serialises what follows.
 	turn chan struct{}
@@ -85,7 +84,7 @@ func Open(dir string, key func() (sealed.Key, error)) *Vault {
 // nobody else creates it at the same time.
 func Create(dir string, key sealed.Key) error {
 	v := Open(dir, func() (sealed.Key, error) { return key, nil })
-	if err := v.disk.Prepare(dir); err != nil {
+	if err := disk.Prepare(dir); err != nil {
 		return err
 	}
 	_, err := v.load()
@@ -158,7 +157,7 @@ func (v *Vault) Delete(_ context.Context, name string) error {
 	}
 	_, err := v.open()
 	if err == nil {
-		err = unavailable(v.disk.Remove(v.path(name)))
+		err = unavailable(disk.Remove(v.path(name)))
 	}
 	if err != nil {
 		return fmt.Errorf("deleting %s: %w", keychain.Brief(name), err)
@@ -206,7 +205,7 @@ func (v *Vault) load() (sealed.Key, error) {
 	if err != nil {
 		return key, err
 	}
-	b, err := v.disk.Read(v.path(proof), fileLimit)
+	b, err := disk.Read(v.path(proof), fileLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return key, errNoVault
 	}
@@ -220,7 +219,7 @@ func (v *Vault) load() (sealed.Key, error) {
 }
 
 func (v *Vault) read(key sealed.Key, name string) ([]byte, error) {
-	b, err := v.disk.Read(v.path(name), fileLimit)
+	b, err := disk.Read(v.path(name), fileLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, keychain.ErrNotFound
 	}
@@ -241,7 +240,7 @@ func (v *Vault) replace(key sealed.Key, name string, value []byte) error {
 		return unavailable(err)
 	}
 	temp := filepath.Join(v.dir, "."+name+"."+rand.Text()+".tmp")
-	if err := v.disk.ReplaceBy(temp, v.path(name), box); err != nil {
+	if err := disk.ReplaceBy(temp, v.path(name), box); err != nil {
 		return unavailable(err)
 	}
 	got, err := v.read(key, name)
@@ -260,7 +259,7 @@ func unavailable(err error) error {
 		return nil
 	}
 	e := &Error{keychain.ErrUnavailable, err.Error(), "see to the disk or the folder, then run the command again; nothing was lost"}
-	if unsafe, ok := errors.AsType[*sink.UnsafeError](err); ok && unsafe.Hint != "" {
+	if unsafe, ok := errors.AsType[*disk.UnsafeError](err); ok && unsafe.Hint != "" {
 		e.Hint = unsafe.Hint
 	}
 	return e

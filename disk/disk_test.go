@@ -1,11 +1,11 @@
-package sink_test
+package disk_test
 
 import (
 	"bytes"
 	"path/filepath"
 	"testing"
 
-	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/disk"
 )
 
 // TestAFileIsReadWhileItIsReplaced: readers take no lock, so a file may get
@@ -13,8 +13,7 @@ import (
 func TestAFileIsReadWhileItIsReplaced(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
-	var d sink.RealDisk
-	if err := d.Replace(path, []byte("0")); err != nil {
+	if err := disk.Replace(path, []byte("0")); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
@@ -27,14 +26,14 @@ func TestAFileIsReadWhileItIsReplaced(t *testing.T) {
 				return
 			default:
 			}
-			if err := d.Replace(path, bytes.Repeat([]byte("x"), 1+i%100)); err != nil {
+			if err := disk.Replace(path, bytes.Repeat([]byte("x"), 1+i%100)); err != nil {
 				written <- err
 				return
 			}
 		}
 	}()
 	for range 20000 {
-		if b, err := d.Read(path, 100); err != nil || len(b) == 0 {
+		if b, err := disk.Read(path, 100); err != nil || len(b) == 0 {
 			t.Errorf("Read = %d bytes, %v", len(b), err)
 			break
 		}

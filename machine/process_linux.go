@@ -1,4 +1,4 @@
-package sink
+package machine
 
 import (
 	"bytes"
@@ -7,26 +7,26 @@ import (
 	"strings"
 )
 
-// self describes the running process.
-func self() Process {
-	return Process{Host: hostID(), Boot: oneLine("/proc/sys/kernel/random/boot_id"), PID: os.Getpid(), Start: startTime(os.Getpid())}
+// Of is the process of this machine that has the number now.
+func Of(pid int) Process {
+	return Process{Host: hostID(), Boot: oneLine("/proc/sys/kernel/random/boot_id"), PID: pid, Start: startTime(pid)}
 }
 
 // hostID names this machine; empty when it has no id (a container).
 func hostID() string { return oneLine("/etc/machine-id") }
 
-// lives reports whether p is a process of this machine and boot that still
+// Lives reports whether p is a process of this machine and boot that still
 // runs. The start time tells it from a later one with the same number.
-func (p Process) lives() bool {
-	me := self()
+func (p Process) Lives() bool {
+	me := Self()
 	if p.PID == 0 || p.Host != me.Host || p.Boot != me.Boot {
 		return false
 	}
 	return p.Start != 0 && startTime(p.PID) == p.Start
 }
 
-// stopped reports whether the process is stopped by a signal or a debugger.
-func (p Process) stopped() bool {
+// Stopped reports whether the process is stopped by a signal or a debugger.
+func (p Process) Stopped() bool {
 	f := statFields(p.PID)
 	return len(f) > 0 && (f[0] == "T" || f[0] == "t")
 }

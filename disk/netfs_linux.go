@@ -1,4 +1,4 @@
-package sink
+package disk
 
 import (
 	"fmt"
@@ -25,9 +25,9 @@ func remote(magic int64) string {
 	return ""
 }
 
-// checkLocal refuses a folder on a network file system: locks there do not
+// CheckLocal refuses a folder on a network file system: locks there do not
 // reliably keep two machines apart.
-func checkLocal(dir string) error {
+func CheckLocal(dir string) error {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("looking at the file system of %s: %w", dir, err)

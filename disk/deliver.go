@@ -1,4 +1,4 @@
-package sink
+package disk
 
 import (
 	"crypto/rand"
@@ -15,7 +15,7 @@ import (
 // needs no lock, many may write the same file at once. The folder must be there
 // and be such that nobody else can write it, and what is in the file's place
 // must be a plain file of ours; else it is an [*UnsafeError].
-func (RealDisk) Deliver(path string, b []byte) error {
+func Deliver(path string, b []byte) error {
 	dir := filepath.Dir(path)
 	if err := checkFolder(dir); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package sink_test
+package disk_test
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -13,13 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keytray/keytray/sink"
+	"github.com/keytray/keytray/disk"
 )
 
 func TestDeliverReplacesAPlainFile(t *testing.T) {
 	path := filepath.Join(private(t), "auth.json")
 	for _, text := range []string{"first", "second, and longer", "3"} {
-		must(t, sink.RealDisk{}.Deliver(path, []byte(text)))
+		must(t, disk.Deliver(path, []byte(text)))
 		if got, err := os.ReadFile(path); string(got) != text || err != nil {
 			t.Errorf("the file has %q, %v, want %q", got, err, text)
 		}
@@ -60,7 +61,7 @@ func TestDeliverRefuses(t *testing.T) {
 	for name, prepare := range map[string]func(dir, path string) error{
 		"a link":                       func(_, path string) error { return os.Symlink("elsewhere", path) },
 		"a folder":                     func(_, path string) error { return os.Mkdir(path, 0o700) },
-		"a pipe":                       func(_, path string) error { return mkfifo(path) },
+		"a pipe":                       func(_, path string) error { return exec.Command("mkfifo", path).Run() },
 		"a file that others can write": func(_, path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o622)) },
 		"a file of two names": func(dir, path string) error {
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Link(path, dir+"/b"))
@@ -73,8 +74,8 @@ func TestDeliverRefuses(t *testing.T) {
 			path := filepath.Join(dir, "auth.json")
 			must(t, prepare(dir, path))
 			before := names(t, dir)
-			err := sink.RealDisk{}.Deliver(path, []byte("secret"))
-			if _, unsafe := errors.AsType[*sink.UnsafeError](err); !unsafe {
+			err := disk.Deliver(path, []byte("secret"))
+			if _, unsafe := errors.AsType[*disk.UnsafeError](err); !unsafe {
 				t.Errorf("got %v, want a refusal", err)
 			}
 			if after := names(t, dir); after != before {
@@ -82,7 +83,7 @@ func TestDeliverRefuses(t *testing.T) {
 			}
 		})
 	}
-	if err := (sink.RealDisk{}).Deliver(filepath.Join(t.TempDir(), "none", "x"), nil); !errors.Is(err, fs.ErrNotExist) {
+	if err := disk.Deliver(filepath.Join(t.TempDir(), "none", "x"), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without a folder: %v, want ErrNotExist", err)
 	}
 }
@@ -99,12 +100,12 @@ func names(t *testing.T, dir string) string {
 func TestDeliverNeedsNoLock(t *testing.T) {
 	path := filepath.Join(private(t), "auth.json")
 	whole := func(i int) []byte { return bytes.Repeat([]byte{byte('a' + i)}, 20000) }
-	must(t, sink.RealDisk{}.Deliver(path, whole(0)))
+	must(t, disk.Deliver(path, whole(0)))
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
 			for range 10 {
-				if err := (sink.RealDisk{}).Deliver(path, whole(i)); err != nil {
+				if err := disk.Deliver(path, whole(i)); err != nil {
 					t.Error(err)
 				}
 				b, err := os.ReadFile(path)
@@ -130,6 +131,13 @@ func TestDeliverClearsAway(t *testing.T) {
 			must(t, os.Chtimes(path, old, old))
 		}
 	}
-	must(t, sink.RealDisk{}.Deliver(filepath.Join(dir, "auth.json"), []byte("b")))
+	must(t, disk.Deliver(filepath.Join(dir, "auth.json"), []byte("b")))
 	only(t, dir, ".auth.json.keytray-NEW", ".other.json.keytray-OLD", "auth.json")
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -1,4 +1,4 @@
-package sink
+package machine
 
 import (
 	"time"
@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// uptime reads the clock that goes on while the machine sleeps.
-func uptime() (boot string, up time.Duration) {
+// Uptime reads the clock that goes on while the machine sleeps, and names the boot
+// that it counts from; empty if that is not known.
+func Uptime() (boot string, up time.Duration) {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
 		return "", 0

@@ -1,3 +1,0 @@
-package sink
-
-func startTimeOf(pid int) uint64 { return startTime(pid) }

@@ -1,5 +1,0 @@
-//go:build !linux
-
-package sink
-
-func startTimeOf(int) uint64 { return 0 }
