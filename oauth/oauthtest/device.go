@@ -3,7 +3,8 @@ package oauthtest
 import (
 	"crypto/rand"
 	"errors"
-	"html/template"
+	"fmt"
+	"html"
 	"net/http"
 	"time"
 )
@@ -21,14 +22,15 @@ const (
 	deviceInterval = time.Second
 )
 
-var devicePage = template.Must(template.New("device").Parse(`<!doctype html>
+// devicePage has a verb for the code, escaped.
+const devicePage = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Demo sign-in</title></head><body><h1>Demo sign-in</h1>
 <form method="post" action="/device">
-<p><label>Code <input name="user_code" value="{{.}}" required></label></p>
+<p><label>Code <input name="user_code" value="%s" required></label></p>
 <p><label>User name <input name="user" value="ada" required autofocus></label></p>
 <p><button name="decision" value="approve">Allow</button> <button name="decision" value="deny">Deny</button></p>
 </form></body></html>
-`))
+`
 
 // authorizeDevice is the device authorization endpoint (§3.1, §3.2).
 func (s *Server) authorizeDevice(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +53,7 @@ func (s *Server) authorizeDevice(w http.ResponseWriter, r *http.Request) {
 // enterCode is the page for the person.
 func (s *Server) enterCode(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_ = devicePage.Execute(w, r.URL.Query().Get("user_code"))
+	fmt.Fprintf(w, devicePage, html.EscapeString(r.URL.Query().Get("user_code")))
 }
 
 func (s *Server) takeCode(w http.ResponseWriter, r *http.Request) {

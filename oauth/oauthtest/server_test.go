@@ -265,18 +265,21 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-// TestLoginPage does not let a request write into it.
-func TestLoginPage(t *testing.T) {
-	s := start(t, oauthtest.Options{})
+// TestPages do not let a request write into them.
+func TestPages(t *testing.T) {
+	s := start(t, oauthtest.Options{Device: true})
+	const script = `"><script>alert(1)</script>`
 	q := request()
-	q.Set("scope", `"><script>alert(1)</script>`)
-	r, err := http.Get(s.URL + "/authorize?" + q.Encode())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	b, _ := io.ReadAll(r.Body)
-	if r.StatusCode != http.StatusOK || !strings.Contains(string(b), `name="user"`) || strings.Contains(string(b), "<script") {
-		t.Errorf("%d: %s", r.StatusCode, b)
+	q.Set("scope", script)
+	for _, page := range []string{"/authorize?" + q.Encode(), "/device?" + url.Values{"user_code": {script}}.Encode()} {
+		r, err := http.Get(s.URL + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(r.Body)
+		r.Body.Close()
+		if r.StatusCode != http.StatusOK || !strings.Contains(string(b), `name="user"`) || !strings.Contains(string(b), "alert(1)") || strings.Contains(string(b), "<script") {
+			t.Errorf("%s: %d: %s", page, r.StatusCode, b)
+		}
 	}
 }
