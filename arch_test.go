@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"slices"
@@ -114,12 +115,12 @@ var rules = []rule{
 		why:  "its templates let texts become markup, its fallback lets them become script; one file takes what is left",
 	},
 	{
-		uses: []string{"func init"},
-		why:  "nothing happens before main",
+		uses: []string{"func init", "var regexp.MustCompile"},
+		why:  "nothing happens before main: each command is a start",
 	},
 	{
-		uses: []string{"import .", "import C", "import unsafe", "import reflect", "import plugin"},
-		why:  "no tricks; a dot import would also hide what this table looks for",
+		uses: []string{"import .", "import C", "import unsafe", "import reflect", "import plugin", "import html/template", "import text/template"},
+		why:  "no tricks; a dot import would also hide what this table looks for, and templates keep the linker from leaving out what nobody calls",
 	},
 	{
 		uses: []string{
@@ -246,6 +247,9 @@ func breaking(use string) []byte {
 		return fmt.Appendf(nil, "package x\n\nimport renamed %q\n\nvar f = renamed.%s\n", pkg, sel)
 	}
 	switch kind {
+	case "var":
+		pkg, sel, _ := strings.Cut(name, ".")
+		return fmt.Appendf(nil, "package x\n\nimport %q\n\nvar v = f(%s.%s())\n", pkg, pkg, sel)
 	case "func":
 		return fmt.Appendf(nil, "package x\n\nfunc %s() {}\n", name)
 	case "package":
@@ -309,7 +313,7 @@ func code(words []string) string {
 
 // A fact is one thing that a file does: "import PATH", "PATH.Name" for a name
 // of an imported package, ".Name" for a selector on anything, "func NAME",
-// "package NAME".
+// "package NAME", "var PATH.Name" for a call that fills a package's variable.
 type fact struct {
 	file string
 	line int
@@ -471,6 +475,24 @@ func factsOf(name string, src []byte) ([]fact, error) {
 		}
 		imports[local] = p
 	}
+	used := func(e ast.Expr) string {
+		sel, ok := e.(*ast.SelectorExpr)
+		if !ok {
+			return ""
+		}
+		x, ok := sel.X.(*ast.Ident)
+		if !ok || imports[x.Name] == "" {
+			return ""
+		}
+		return imports[x.Name] + "." + sel.Sel.Name
+	}
+	for _, d := range file.Decls {
+		if d, ok := d.(*ast.GenDecl); ok {
+			for call := range callsBeforeMain(d) {
+				add(call, "var "+used(call.Fun))
+			}
+		}
+	}
 	for n := range ast.Preorder(file) {
 		switch n := n.(type) {
 		case *ast.FuncDecl:
@@ -479,10 +501,24 @@ func factsOf(name string, src []byte) ([]fact, error) {
 			}
 		case *ast.SelectorExpr:
 			add(n, "."+n.Sel.Name)
-			if x, ok := n.X.(*ast.Ident); ok && imports[x.Name] != "" {
-				add(n, imports[x.Name]+"."+n.Sel.Name)
+			if what := used(n); what != "" {
+				add(n, what)
 			}
 		}
 	}
 	return all, nil
+}
+
+// callsBeforeMain are the calls that give a package's variables their values.
+func callsBeforeMain(d *ast.GenDecl) iter.Seq[*ast.CallExpr] {
+	return func(yield func(*ast.CallExpr) bool) {
+		more := true
+		ast.Inspect(d, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok && more {
+				more = yield(call)
+			}
+			_, later := n.(*ast.FuncLit)
+			return more && !later
+		})
+	}
 }

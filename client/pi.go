@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/keytray/keytray/secret"
@@ -27,10 +28,10 @@ func (piForm) logins(top object) ([]Login, error) {
 	return all, err
 }
 
-var variable = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+var variable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`) })
 
 // indirect reports whether a key is a command or the name of a variable.
-func indirect(key string) bool { return strings.HasPrefix(key, "!") || variable.MatchString(key) }
+func indirect(key string) bool { return strings.HasPrefix(key, "!") || variable().MatchString(key) }
 
 // strip leaves the access token as a key: pi uses it as it is, and cannot renew
 // it.

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/windows"
@@ -12,7 +13,9 @@ import (
 
 // harmless are the words that mean the same to every quoting rule of Windows
 // when they stand between double quotes.
-var harmless = regexp.MustCompile(`^[\p{L}\p{N} @:._+=/,~()\\-]*[\p{L}\p{N}@:._+=/,~()-]$`)
+var harmless = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[\p{L}\p{N} @:._+=/,~()\\-]*[\p{L}\p{N}@:._+=/,~()-]$`)
+})
 
 // Terminal opens a console window in which argv runs, and does not wait for it.
 // The window stays when argv has ended, until the person closes it. No word of
@@ -20,7 +23,7 @@ var harmless = regexp.MustCompile(`^[\p{L}\p{N} @:._+=/,~()\\-]*[\p{L}\p{N}@:._+
 func (d Desk) Terminal(argv []string) error {
 	var words []string
 	for _, word := range argv {
-		if !harmless.MatchString(word) {
+		if !harmless().MatchString(word) {
 			return fmt.Errorf("%w: a word of the command cannot be quoted", ErrNoTerminal)
 		}
 		words = append(words, `"`+word+`"`)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -22,7 +23,7 @@ type awsKey struct {
 	Expires string `json:"Expiration,omitempty"`
 }
 
-var awsID = regexp.MustCompile(`^[A-Z0-9]+$`)
+var awsID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z0-9]+$`) })
 
 // AWS is what a credential_process prints
 // (https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html).
@@ -67,7 +68,7 @@ func parseAWS(s string) (awsKey, error) {
 		return awsKey{}, ErrNotAWS
 	}
 	temporary := strings.HasPrefix(k.ID, "ASIA")
-	if len(k.ID) < 16 || len(k.ID) > 128 || !awsID.MatchString(k.ID) || k.Secret == "" || temporary && k.SessionToken == "" {
+	if len(k.ID) < 16 || len(k.ID) > 128 || !awsID().MatchString(k.ID) || k.Secret == "" || temporary && k.SessionToken == "" {
 		return awsKey{}, ErrNotAWS
 	}
 	return k, nil

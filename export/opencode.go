@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // entry is a login in the auth.json of opencode and pi, by provider. Opencode
@@ -30,13 +31,13 @@ func opencode(it Item) ([]byte, error) {
 }
 
 // piVariable is a key that pi takes for the name of a variable.
-var piVariable = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+var piVariable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`) })
 
 // pi is pi's auth.json. It takes the account of a ChatGPT login from the access
 // token, and would run a key that begins with an exclamation mark.
 func pi(it Item) ([]byte, error) {
 	key := it.Access.Reveal()
-	if strings.HasPrefix(key, "!") || piVariable.MatchString(key) {
+	if strings.HasPrefix(key, "!") || piVariable().MatchString(key) {
 		return nil, unfit("pi would take the token for a command or a variable")
 	}
 	return encode(map[string]entry{it.Provider.ID: {Type: "api_key", Key: key}}, "  ")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/keytray/keytray/provider"
 )
@@ -51,16 +52,16 @@ func quotedList(words []string) string {
 }
 
 var (
-	bare        = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
-	bareWindows = regexp.MustCompile(`^[A-Za-z0-9_@+=:,./\\-]+$`)
-	oddWindows  = regexp.MustCompile(`["%\r\n\x00]`)
+	bare        = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`) })
+	bareWindows = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_@+=:,./\\-]+$`) })
+	oddWindows  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`["%\r\n\x00]`) })
 )
 
 // posix is a command line for any POSIX shell.
 func posix(words []string) string {
 	all := make([]string, len(words))
 	for i, w := range words {
-		if all[i] = w; !bare.MatchString(w) {
+		if all[i] = w; !bare().MatchString(w) {
 			all[i] = quote(w)
 		}
 	}
@@ -76,9 +77,9 @@ func (s Setup) line() (string, error) {
 	all := make([]string, len(s.Command))
 	for i, w := range s.Command {
 		switch {
-		case bareWindows.MatchString(w):
+		case bareWindows().MatchString(w):
 			all[i] = w
-		case oddWindows.MatchString(w):
+		case oddWindows().MatchString(w):
 			return "", errors.New("cmd.exe cannot be told of a quote or a percent sign in a command")
 		default:
 			all[i] = `"` + w + `"`

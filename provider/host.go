@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Host is a server that takes a provider's access tokens in place of a password:
@@ -33,7 +34,7 @@ func parseHost(s string) (h Host, problem string) {
 		s = "https://" + s
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Opaque != "" || !namePattern.MatchString(u.Hostname()) {
+	if err != nil || u.Opaque != "" || !namePattern().MatchString(u.Hostname()) {
 		return Host{}, "is not the name of a host"
 	}
 	h = Host{Scheme: u.Scheme, Name: strings.ToLower(u.Hostname()), Port: u.Port(), User: u.User.Username()}
@@ -55,7 +56,7 @@ func parseHost(s string) (h Host, problem string) {
 }
 
 // namePattern is a name or an address, without brackets.
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9._:-]+$`)
+var namePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._:-]+$`) })
 
 func (h Host) usualPort() string {
 	if h.Scheme == "http" {

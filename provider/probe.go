@@ -30,7 +30,7 @@ func (p *Probe) check(allowHTTP bool, secretHeader string) error {
 		if !isHeader(name) || strings.EqualFold(name, secretHeader) {
 			return invalid("probe.headers", "must not set %q", name)
 		}
-		if !clientPattern.MatchString(p.Headers[name]) {
+		if !clientPattern().MatchString(p.Headers[name]) {
 			return invalid("probe.headers", "has no printable ASCII for %q", name)
 		}
 	}

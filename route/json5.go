@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -232,8 +233,10 @@ func hex(b []byte, n int) (rune, bool) {
 }
 
 var (
-	jsonNumber  = regexp.MustCompile(`^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$`)
-	json5Number = regexp.MustCompile(`^[+-]?(Infinity|NaN|0[xX][0-9a-fA-F]+|((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?)$`)
+	jsonNumber  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$`) })
+	json5Number = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[+-]?(Infinity|NaN|0[xX][0-9a-fA-F]+|((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?)$`)
+	})
 )
 
 // word translates a name, a number, or one of the words of JSON.
@@ -254,9 +257,9 @@ func (t *translator) word() bool {
 			return false
 		}
 		t.write(name)
-	case w == "true" || w == "false" || w == "null" || jsonNumber.MatchString(w):
+	case w == "true" || w == "false" || w == "null" || jsonNumber().MatchString(w):
 		t.out.WriteString(w)
-	case json5Number.MatchString(w):
+	case json5Number().MatchString(w):
 		t.out.WriteString("null")
 	default:
 		return false

@@ -4,14 +4,15 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // ErrBareModel means that a model's name does not tell its provider.
 var ErrBareModel = errors.New("the model's name does not say whose it is")
 
 var (
-	versionSuffix = regexp.MustCompile(`^\d{8}(@|$)`)
-	quantSuffix   = regexp.MustCompile(`(?i)^(i?q\d+(_[a-z0-9]+)*|\d+bit)(@|$)`)
+	versionSuffix = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\d{8}(@|$)`) })
+	quantSuffix   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^(i?q\d+(_[a-z0-9]+)*|\d+bit)(@|$)`) })
 )
 
 // SplitModel splits Model@profile. The profile begins behind the first @ that
@@ -23,10 +24,10 @@ func SplitModel(s string) (model, profile string) {
 	if at <= 0 {
 		return s, ""
 	}
-	if versionSuffix.MatchString(s[at+1:]) {
+	if versionSuffix().MatchString(s[at+1:]) {
 		at = nextAt(s, at+9)
 	}
-	if at > 0 && quantSuffix.MatchString(s[at+1:]) {
+	if at > 0 && quantSuffix().MatchString(s[at+1:]) {
 		at = nextAt(s, at+1)
 	}
 	if at <= 0 {

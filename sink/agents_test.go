@@ -96,3 +96,15 @@ func TestOnlyStaticLoginsAreCopied(t *testing.T) {
 		}
 	}
 }
+
+func TestAgentNames(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"main": true, "0": true, "a-b_c": true, strings.Repeat("a", 64): true,
+		"": false, "-a": false, "_a": false, "Main": false, "a b": false, "ä": false, "a\n": false, strings.Repeat("a", 65): false,
+	} {
+		if err := sink.CheckAgent(name); (err == nil) != want {
+			t.Errorf("CheckAgent(%q) = %v", name, err)
+		}
+	}
+}

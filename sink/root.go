@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/route"
@@ -138,7 +139,7 @@ func (p Places) openClawDir() string {
 		return absolute(p.OpenClaw.StateDir, home)
 	}
 	dir := filepath.Join(home, ".openclaw")
-	if name := p.OpenClaw.Profile; len(name) <= longestName && clawProfile.MatchString(name) && !strings.EqualFold(name, "default") {
+	if name := p.OpenClaw.Profile; len(name) <= longestName && clawProfile().MatchString(name) && !strings.EqualFold(name, "default") {
 		dir += "-" + name
 	}
 	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
@@ -172,7 +173,7 @@ func (p Places) agentDirs(claw string, c route.Config) map[string]string {
 }
 
 // clawProfile is a name that OpenClaw takes for a profile.
-var clawProfile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
+var clawProfile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`) })
 
 // passed says why OpenClaw's folder is not used, and what helps: logins that are
 // still in there must be moved, else the program may be connected.
@@ -192,7 +193,7 @@ var lastJSON = []int{2026, 6, 1}
 
 // afterJSON reports whether a version is later than that.
 func afterJSON(version string) bool {
-	parts := clawVersion.FindStringSubmatch(version)
+	parts := clawVersion().FindStringSubmatch(version)
 	if parts == nil {
 		return false
 	}
@@ -204,7 +205,7 @@ func afterJSON(version string) bool {
 	return slices.Compare(v, lastJSON) > 0
 }
 
-var clawVersion = regexp.MustCompile(`^(\d{4})\.(\d{1,4})\.(\d{1,4})(?:\D|$)`)
+var clawVersion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\d{4})\.(\d{1,4})\.(\d{1,4})(?:\D|$)`) })
 
 // ErrDatabase means that a root is that of an OpenClaw which keeps its logins in a
 // database. Our files would keep it from starting, so none is written.

@@ -37,8 +37,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keytray/keytray/secret"
@@ -134,15 +134,16 @@ func (s *Store) root() Root { return Root{Dir: s.dir, AgentDirs: s.AgentDirs, OA
 // Dir is the state root.
 func (s *Store) Dir() string { return s.dir }
 
-var agentName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
-
 // longestName of an agent or a profile of OpenClaw. The patterns say nothing of
-// it: to compile {0,63} takes 0.2 ms at each start.
+// it: to compile {0,63} takes 0.2 ms.
 const longestName = 64
 
-// CheckAgent reports whether an agent may have that name.
+// CheckAgent reports whether an agent may have that name. Each command asks, so it
+// does without a pattern.
 func CheckAgent(name string) error {
-	if len(name) > longestName || !agentName.MatchString(name) {
+	const rest = "_-"
+	const first = "abcdefghijklmnopqrstuvwxyz0123456789"
+	if name == "" || len(name) > longestName || strings.Trim(name, first+rest) != "" || strings.ContainsAny(name[:1], rest) {
 		return fmt.Errorf("%w: %q does not", ErrAgentName, name)
 	}
 	return nil

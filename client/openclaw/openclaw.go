@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/keytray/keytray/plain"
@@ -42,11 +43,11 @@ var (
 	firstDatabase = Version{2026, 6, 5}  // profiles lie in SQLite, and ChatGPT's provider is openai
 )
 
-var versionText = regexp.MustCompile(`\b(20\d\d)\.(\d{1,2})\.(\d{1,4})\b`)
+var versionText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b(20\d\d)\.(\d{1,2})\.(\d{1,4})\b`) })
 
 // ParseVersion finds the version in what `openclaw --version` prints.
 func ParseVersion(s string) (v Version, ok bool) {
-	m := versionText.FindStringSubmatch(s)
+	m := versionText().FindStringSubmatch(s)
 	if m == nil {
 		return v, false
 	}

@@ -171,10 +171,8 @@ func (d *demo) showPerson(url string, _ error) error {
 	return nil
 }
 
-// itemHash is the part of an item's name that says nothing to a person.
-var itemHash = regexp.MustCompile(`[0-9a-f]{20,}`)
-
 func (d *demo) showSecrets(context.Context) error {
+	itemHash := regexp.MustCompile(`[0-9a-f]{20,}`) // says nothing to a person
 	var names []string
 	for _, item := range d.stage.keys.items {
 		names = append(names, itemHash.ReplaceAllStringFunc(item, func(h string) string { return h[:6] + "…" }))
