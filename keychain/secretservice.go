@@ -270,14 +270,6 @@ func (v *visit) sortNewest(ctx context.Context, items []dbus.ObjectPath) error {
 	return nil
 }
 
-// secret is the Secret struct of the protocol.
-type secret struct {
-	Session     dbus.ObjectPath
-	Parameters  []byte
-	Value       []byte
-	ContentType string
-}
-
 // secrets reads the items. An item can be locked in a collection that is not:
 // KeePassXC does that when it is set to confirm each access. Reading it raises
 // no dialog, but says so.
@@ -289,17 +281,34 @@ func (v *visit) secrets(ctx context.Context, items []dbus.ObjectPath) ([]string,
 	}
 	values := make([]string, len(items))
 	for i, c := range v.each(ctx, items, iface+"Item.GetSecret", session) {
-		var s secret
-		err := results(c, &s)
+		value, err := secretValue(c)
 		if errors.Is(err, ErrLocked) {
 			return nil, &lockedError{items[i], true}
 		}
 		if err != nil {
 			return nil, err
 		}
-		values[i] = string(s.Value)
+		values[i] = value
 	}
 	return values, nil
+}
+
+// secretValue waits for a Secret of the protocol: session, parameters, value, type
+// of the value. It is not stored into a struct, because godbus copies bytes one by
+// one there.
+func secretValue(c *dbus.Call) (string, error) {
+	var secret []any
+	if err := results(c, &secret); err != nil {
+		return "", err
+	}
+	if len(secret) != 4 {
+		return "", errForeignTypes
+	}
+	value, ok := secret[2].([]byte)
+	if !ok {
+		return "", errForeignTypes
+	}
+	return string(value), nil
 }
 
 // each starts the same call for every item.
