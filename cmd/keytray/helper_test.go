@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	setupCall = regexp.MustCompile(`(?m)^    keytray (helper .*--setup.*)$`)
+	setupCall = regexp.MustCompile(`(?m)^keytray (helper .*--setup.*)$`)
 	fenced    = regexp.MustCompile("(?ms)^```[a-z]+\n(.*?)^```$")
 )
 
