@@ -85,7 +85,7 @@ func TestFormatsAreAsRecorded(t *testing.T) {
 			}
 			want, err := os.ReadFile(golden)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("%v; go test ./export -update writes it", err)
 			}
 			if got.String() != string(want) {
 				t.Errorf("%s:\n%swant:\n%s", s.Name, got.String(), want)
@@ -116,7 +116,7 @@ func TestFormatsAreDocumented(t *testing.T) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("documented are %q, want %q", got, want)
+		t.Errorf("docs/clients.md has %q, want %q", got, want)
 	}
 }
 

@@ -24,8 +24,8 @@ func (a *app) importCommand() *cobra.Command {
 		Use:   "import PROGRAM",
 		Short: "Move another program's logins into the keychain",
 		Long: `Move the logins of another program into the keychain: of openclaw, codex,
-claude, gemini, pi, opencode or copilot. A login is never in two places that
-could renew it: what renews it leaves the program's file, which keeps an access
+claude, pi or opencode. (Those of gemini and copilot stay: they do not rotate, so
+copies do no harm.) A login is never in two places that could renew it: what renews it leaves the program's file, which keeps an access
 token for as long as that lives; a key or a setup token leaves it altogether.
 Whatever ends the command, each login is here or there in the end.
 

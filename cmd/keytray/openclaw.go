@@ -22,8 +22,11 @@ func (a *app) openclawCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "openclaw",
 		Short: "Let OpenClaw ask Keytray for its tokens",
-		Args:  usage(cobra.NoArgs),
-		RunE:  help,
+		Long: `Let OpenClaw (2026.3.7 and later) ask Keytray for its tokens, so that it keeps
+none that could renew itself. connect sets that up, status shows it, disconnect
+ends it; resolve is what OpenClaw runs.`,
+		Args: usage(cobra.NoArgs),
+		RunE: help,
 	}
 	cmd.AddCommand(a.connectCommand(), a.disconnectCommand(), a.linksCommand(), a.resolveCommand())
 	return cmd

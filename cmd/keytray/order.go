@@ -28,17 +28,17 @@ new joins its end. The keychain is not asked.`,
 	cmd.PersistentFlags().BoolVar(&o.asJSON, "json", false, "print JSON")
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "get", Short: "Show the stored order", Args: usage(cobra.NoArgs),
+			Use: "get --provider PROVIDER", Short: "Show the stored order", Args: usage(cobra.NoArgs),
 			RunE: func(*cobra.Command, []string) error { return a.order(o, nil) },
 		},
 		&cobra.Command{
-			Use: "set PROFILE...", Short: "Store an order", Args: usage(cobra.MinimumNArgs(1)),
+			Use: "set --provider PROVIDER PROFILE...", Short: "Store an order, best first", Args: usage(cobra.MinimumNArgs(1)),
 			RunE: func(cmd *cobra.Command, ids []string) error {
 				return a.order(o, func(s *sink.Store) error { return s.SetOrder(cmd.Context(), a.agent, o.provider, ids...) })
 			},
 		},
 		&cobra.Command{
-			Use: "clear", Short: "Forget the stored order", Args: usage(cobra.NoArgs),
+			Use: "clear --provider PROVIDER", Short: "Forget the stored order", Args: usage(cobra.NoArgs),
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return a.order(o, func(s *sink.Store) error { return s.SetOrder(cmd.Context(), a.agent, o.provider) })
 			},

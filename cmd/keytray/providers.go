@@ -27,7 +27,10 @@ import (
 
 func (a *app) providersCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "providers", Short: "The services that one can sign in to", Args: usage(cobra.NoArgs), RunE: help,
+		Use: "providers", Short: "Show and add the services that one can sign in to", Args: usage(cobra.NoArgs), RunE: help,
+		Long: `Show the services that one can sign in to, and add others. Some are built in; yours
+are files in providers/ of the state folder, which add writes for a server that
+describes itself. docs/providers.md says what such a file may have.`,
 	}
 	var asJSON bool
 	list := &cobra.Command{

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/keytray/keytray/export"
 )
 
 var (
@@ -66,6 +68,17 @@ func checkReadmeFlag(t *testing.T, cmd *cobra.Command, name, words string) {
 	for word := range strings.FieldsFuncSeq(words, func(r rune) bool { return strings.ContainsRune(` \|`, r) }) {
 		if !strings.Contains(f.Usage, word) {
 			t.Errorf("%s --%s takes %s, not %s", cmd.CommandPath(), name, f.Usage, word)
+		}
+	}
+}
+
+// TestHelpNamesEachFormat: a person who reads the help of export learns what each
+// format is for.
+func TestHelpNamesEachFormat(t *testing.T) {
+	words := regexp.MustCompile(`[a-z-]+`).FindAllString(newApp(system{}).exportCommand().Long, -1)
+	for _, s := range export.Formats() {
+		if !slices.Contains(words, s.Name) {
+			t.Errorf("the help of keytray export (token.go) does not say what %s is", s.Name)
 		}
 	}
 }

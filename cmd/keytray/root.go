@@ -65,10 +65,18 @@ func (a *app) command() *cobra.Command {
 		Long: `Keytray keeps the logins of AI providers, and of any OAuth service, in the
 keychain of the operating system. It signs in through the browser, renews
 tokens before they expire, and hands access tokens to the tools that need them.
-Refresh tokens never leave the keychain.
+What renews a login goes to its provider and to nobody else.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
+Most commands take a PROVIDER (its first login is meant) or a PROFILE, which is
+the id of one login, such as openai-codex:ada@example.org; without either the
+only login is meant.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 keychain locked or absent,
 4 sign-in needed, 5 try again later.`,
+		Example: `  keytray login openai-codex     sign in through the browser
+  keytray status                 see how the logins are
+  keytray run -- codex           run a program with a token of yours
+  eval "$(keytray export)"       or have it in the shell`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          usage(cobra.NoArgs),
@@ -84,64 +92,80 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 keychain locked or absent,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return setup.Usage(err, cmd.CommandPath()+" --help")
 	})
-	root.PersistentFlags().StringVar(&a.world.StateDir, "state-dir", "", "folder of the profiles' metadata")
-	root.PersistentFlags().StringVar(&a.agent, "agent", sink.DefaultAgent, "agent whose logins are meant")
-	root.PersistentFlags().StringVar(&a.wanted.Keychain, "keychain", "", "where secrets are kept from now on: os, file")
-	root.PersistentFlags().StringVar(&a.wanted.Identity, "identity", "", "age identity that opens the file keychain, or what was sealed for it")
-	root.PersistentFlags().BoolVar(&a.wanted.Passphrase, "passphrase", false, "lock a new identity by a passphrase")
-	commands := a.commands()
-	root.AddCommand(commands...)
-	root.CompletionOptions.DisableDefaultCmd = len(commands) == 1 // it would have commands of its own
+	root.PersistentFlags().StringVar(&a.world.StateDir, "state-dir", "", "folder of what is known of the logins, where no secret is (keytray doctor shows it)")
+	root.PersistentFlags().StringVar(&a.agent, "agent", sink.DefaultAgent, "set of logins that is meant, see keytray agents")
+	root.PersistentFlags().StringVar(&a.wanted.Keychain, "keychain", "", "where secrets are kept from now on: os (the system's keychain) or file (encrypted files)")
+	root.PersistentFlags().StringVar(&a.wanted.Identity, "identity", "", "file of the age identity that opens the encrypted files, or what was sealed for it")
+	root.PersistentFlags().BoolVar(&a.wanted.Passphrase, "passphrase", false, "with --keychain file, lock the new identity by a passphrase")
+	a.addCommands(root)
 	return root
 }
 
-// commands are those of the first level. Where the first argument is the name of
-// one, it is made alone: to make them all takes 0.4 ms, and there are programs that
-// start us for every request that they send.
-func (a *app) commands() []*cobra.Command {
+// addCommands adds the commands of the first level to root, in the groups that its
+// help shows. Where the first argument is the name of one, it is made alone: to make
+// them all takes 0.4 ms, and there are programs that start us for every request that
+// they send.
+func (a *app) addCommands(root *cobra.Command) {
+	const (
+		logins   = "Logins:"
+		tokens   = "Tokens for programs:"
+		upkeep   = "Upkeep:"
+		services = "Services, and several logins:"
+		openclaw = "OpenClaw:"
+		rest     = "The rest:"
+	)
 	type maker struct {
-		name string
-		make func() *cobra.Command
+		name  string
+		group string
+		make  func() *cobra.Command
 	}
 	makers := []maker{
-		{"onboard", a.onboardCommand},
-		{"login", func() *cobra.Command { return a.loginCommand("login PROVIDER") }},
-		{"logout", a.logoutCommand},
-		{"import", a.importCommand},
-		{"status", a.statusCommand},
-		{"token", a.tokenCommand},
-		{"export", a.exportCommand},
-		{"refresh", a.refreshCommand},
-		{"watch", a.watchCommand},
-		{"__worker", a.workerCommand},
-		{"run", a.runCommand},
-		{"sync", a.syncCommand},
-		{"which", a.whichCommand},
-		{"report", a.reportCommand},
-		{"agents", a.agentsCommand},
-		{"channels", a.channelsCommand},
-		{"doctor", a.doctorCommand},
-		{"openclaw", a.openclawCommand},
-		{"helper", a.helperCommand},
-		{"models", a.modelsCommand},
-		{"demo", a.demoCommand},
-		{"version", a.versionCommand},
-		{"providers", a.providersCommand},
+		{"onboard", logins, a.onboardCommand},
+		{"login", logins, func() *cobra.Command { return a.loginCommand("login PROVIDER") }},
+		{"logout", logins, a.logoutCommand},
+		{"status", logins, a.statusCommand},
+		{"refresh", logins, a.refreshCommand},
+		{"import", logins, a.importCommand},
+		{"token", tokens, a.tokenCommand},
+		{"export", tokens, a.exportCommand},
+		{"run", tokens, a.runCommand},
+		{"sync", tokens, a.syncCommand},
+		{"helper", tokens, a.helperCommand},
+		{"watch", upkeep, a.watchCommand},
+		{"doctor", upkeep, a.doctorCommand},
+		{"providers", services, a.providersCommand},
+		{"which", services, a.whichCommand},
+		{"report", services, a.reportCommand},
+		{"agents", services, a.agentsCommand},
+		{"openclaw", openclaw, a.openclawCommand},
+		{"models", openclaw, a.modelsCommand},
+		{"channels", openclaw, a.channelsCommand},
+		{"demo", rest, a.demoCommand},
+		{"version", rest, a.versionCommand},
+		{"__worker", rest, a.workerCommand},
 	}
 	if i := slices.IndexFunc(makers, func(m maker) bool { return len(a.sys.args) > 0 && a.sys.args[0] == m.name }); i >= 0 {
 		makers = makers[i : i+1]
+		root.CompletionOptions.DisableDefaultCmd = true // it would have commands of its own
 	}
-	commands := make([]*cobra.Command, len(makers))
-	for i, m := range makers {
-		commands[i] = m.make()
+	for _, m := range makers {
+		if !root.ContainsGroup(m.group) {
+			root.AddGroup(&cobra.Group{ID: m.group, Title: m.group})
+		}
+		c := m.make()
+		c.GroupID = m.group
+		root.AddCommand(c)
 	}
-	return commands
+	if root.ContainsGroup(rest) {
+		root.SetHelpCommandGroupID(rest)
+		root.SetCompletionCommandGroupID(rest)
+	}
 }
 
 // modelsCommand are the spellings of OpenClaw's page.
 func (a *app) modelsCommand() *cobra.Command {
 	models := &cobra.Command{Use: "models", Short: "The same commands under OpenClaw's names", Args: usage(cobra.NoArgs), RunE: help}
-	auth := &cobra.Command{Use: "auth", Short: "Sign in", Args: usage(cobra.NoArgs), RunE: help}
+	auth := &cobra.Command{Use: "auth", Short: "Sign in and out, keep pasted secrets, and order logins", Args: usage(cobra.NoArgs), RunE: help}
 	auth.AddCommand(
 		a.authLoginCommand(), a.setupTokenCommand(), a.pasteTokenCommand(), a.pasteAPIKeyCommand(),
 		a.authListCommand(), a.orderCommand(), a.logoutCommand(),
