@@ -98,6 +98,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 keychain locked or absent,
 	root.PersistentFlags().StringVar(&a.wanted.Identity, "identity", "", "file of the age identity that opens the encrypted files, or what was sealed for it")
 	root.PersistentFlags().BoolVar(&a.wanted.Passphrase, "passphrase", false, "with --keychain file, lock the new identity by a passphrase")
 	a.addCommands(root)
+	root.AddCommand(a.packagerCommands()...)
 	return root
 }
 

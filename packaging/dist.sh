@@ -1,0 +1,161 @@
+#!/bin/bash
+# Builds what people install, for all systems, on one Linux machine:
+#
+#   packaging/dist.sh VERSION [FOLDER]      FOLDER is dist/ by default
+#
+# The same commit gives the same bytes. What it is made of: Go, and on Debian
+# nsis, zip, librsvg2-bin, icnsutils (packaging/setup.sh installs them). Where a
+# signing certificate is named (windows/sign.sh), the Windows programs are signed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export LC_ALL=C TZ=UTC
+umask 022
+say() { echo "dist.sh: $*" >&2; }
+
+VERSION=${1:?usage: packaging/dist.sh VERSION [FOLDER]}
+VERSION=${VERSION#v}
+[[ $VERSION =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$ ]] || { say "not a version: $VERSION"; exit 2; }
+GO=${GO:-go}
+out=${2:-dist}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+rm -rf "${out:?}"/*
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Every date is that of the commit, or of the changelog where there is no git.
+epoch=$(git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$epoch}
+day=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%d)
+number=${VERSION%%-*}.0
+
+missing=
+for tool in makensis zip rsvg-convert png2icns; do command -v $tool >/dev/null || missing="$missing $tool"; done
+[ -z "$missing" ] || { say "missing:$missing (packaging/setup.sh installs them)"; exit 1; }
+tool() { "$work/tools/$1" "${@:2}"; }
+mkdir "$work/tools"
+GOOS='' GOARCH='' $GO build -C tools -o "$work/tools/" github.com/goreleaser/nfpm/v2/cmd/nfpm github.com/tc-hib/go-winres github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+# fill copies a text with the version, the date and the checksums of what is done.
+fill() {
+  sed -e "s/@VERSION@/$VERSION/g" -e "s/@DATE@/$day/g" "$1" >"$2"
+  local name sum
+  for name in $(grep -o '@SHA256:[^@]*@' "$2" | sort -u || true); do
+    name=${name#@SHA256:} name=${name%@}
+    sum=$(sha256sum <"$out/$name") || exit 1
+    sed -i "s/@SHA256:$name@/${sum%% *}/" "$2"
+  done
+}
+
+build() { # OS ARCH PACKAGE FILE LDFLAGS
+  say "building $4 for $1/$2"
+  CGO_ENABLED=0 GOOS=$1 GOARCH=$2 $GO build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION $5" -o "$work/$1-$2/$4" "$3"
+}
+
+# dated gives everything below a folder the one date.
+dated() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
+
+# archive NAME FORMAT packs the folder $work/NAME.
+archive() {
+  dated "$work/$1"
+  case $2 in
+    tar.gz) tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - "$1" | gzip -9n >"$out/$1.tar.gz" ;;
+    zip) (cd "$work" && find "$1" | sort | zip -q -X -9 -@ "$out/$1.zip") ;;
+  esac
+}
+
+# --- what all systems share
+share=$work/share
+mkdir -p "$share/man" "$share/completion"
+$GO run -tags man ./cmd/keytray __man "$share/man"
+$GO build -buildvcs=false -o "$work/keytray" ./cmd/keytray
+"$work/keytray" completion bash >"$share/completion/keytray.bash"
+"$work/keytray" completion zsh >"$share/completion/_keytray"
+"$work/keytray" completion fish >"$share/completion/keytray.fish"
+"$work/keytray" completion powershell >"$share/completion/keytray.ps1"
+packaging/licences.sh >"$share/THIRD_PARTY_LICENSES"
+for size in 16 22 24 32 48 64 128 256; do
+  mkdir -p "$share/icons/${size}x$size/apps"
+  rsvg-convert -w $size -h $size -o "$share/icons/${size}x$size/apps/keytray.png" packaging/icons/keytray.svg
+done
+mkdir -p "$share/icons/scalable/apps"
+cp packaging/icons/keytray.svg "$share/icons/scalable/apps/"
+GOFLAGS=-mod=mod tool cyclonedx-gomod mod -json -licenses -std -noserial -notimestamp -type application -output "$out/keytray-$VERSION.cdx.json" . 2>"$work/sbom.log" || { cat "$work/sbom.log" >&2; exit 1; }
+
+# --- Linux
+fill packaging/linux/io.github.keytray.Keytray.metainfo.xml "$share/io.github.keytray.Keytray.metainfo.xml"
+sed -e '/@LICENSE@/{
+r /dev/stdin
+d
+}' packaging/linux/copyright >"$share/copyright" < <(sed -e '1,/^Copyright/d' -e '/./!d' LICENSE | sed -e 's/^/ /')
+gzip -9n >"$share/changelog.Debian.gz" <<CHANGES
+keytray ($VERSION-1) unstable; urgency=medium
+
+  * See https://github.com/keytray/keytray/blob/v$VERSION/CHANGELOG.md
+
+ -- The Keytray authors <keytray@users.noreply.github.com>  $(date -u -R -d "@$SOURCE_DATE_EPOCH")
+CHANGES
+cp packaging/linux/keytray-tray.1 "$share/man/"
+for f in "$share/man/"*.1; do gzip -9n "$f"; done
+for arch in amd64 arm64; do
+  build linux $arch ./cmd/keytray keytray ''
+  build linux $arch ./cmd/tray keytray-tray ''
+  dated "$work/linux-$arch"
+  dated "$share"
+  for kind in deb rpm apk; do
+    ARCH=$arch VERSION=$VERSION BUILD=$work/linux-$arch SHARE=$share LINUX=$PWD/packaging/linux REPO=$PWD \
+      tool nfpm package -f packaging/linux/nfpm.yaml -p $kind -t "$out" >"$work/nfpm.log" 2>&1 || { cat "$work/nfpm.log" >&2; exit 1; }
+  done
+  name=keytray-$VERSION-linux-$arch
+  mkdir "$work/$name"
+  cp "$work/linux-$arch/"* LICENSE README.md "$share/THIRD_PARTY_LICENSES" "$work/$name/"
+  ln -s keytray "$work/$name/docker-credential-keytray"
+  ln -s keytray "$work/$name/git-credential-keytray"
+  cp -r "$share/man" "$share/completion" "$work/$name/"
+  cp packaging/linux/keytray.desktop packaging/linux/keytray.service packaging/icons/keytray.svg "$work/$name/"
+  archive "$name" tar.gz
+done
+
+# --- Windows
+build windows amd64 ./cmd/keytray keytray.exe ''
+build windows amd64 ./cmd/tray keytray-tray.exe -H=windowsgui
+win=$work/windows-amd64
+for size in 16 32 48 256; do cp "$share/icons/${size}x$size/apps/keytray.png" "$win/icon-$size.png" 2>/dev/null || rsvg-convert -w $size -h $size -o "$win/icon-$size.png" packaging/icons/keytray.svg; done
+cp packaging/windows/winres.json "$win/"
+for exe in keytray.exe keytray-tray.exe; do
+  (cd "$win" && tool go-winres patch --no-backup --in winres.json --product-version "$number" --file-version "$number" $exe)
+  packaging/windows/sign.sh "$win/$exe"
+done
+(cd "$win" && tool go-winres extract --dir icon keytray.exe && cp icon/APP_0000.ico keytray.ico)
+sed 's/$/\r/' LICENSE >"$win/LICENSE.txt"
+sed 's/$/\r/' "$share/THIRD_PARTY_LICENSES" >"$win/THIRD_PARTY_LICENSES.txt"
+dated "$win"
+makensis -V2 -NOCD ${KEYTRAY_NSIS_TARGET:+"-DTARGET=$KEYTRAY_NSIS_TARGET"} "-DVERSION=$VERSION" "-DNUMBER=$number" "-DBUILD=$win" "-DOUT=$out/keytray-setup-$VERSION.exe" packaging/windows/keytray.nsi >&2
+packaging/windows/sign.sh "$out/keytray-setup-$VERSION.exe"
+name=keytray-$VERSION-windows-amd64
+mkdir "$work/$name"
+cp "$win/keytray.exe" "$win/keytray-tray.exe" "$win/LICENSE.txt" "$win/THIRD_PARTY_LICENSES.txt" README.md "$share/completion/keytray.ps1" "$work/$name/"
+archive "$name" zip
+mkdir -p "$out/winget" "$out/scoop"
+for f in packaging/windows/winget/*.yaml; do fill "$f" "$out/winget/${f##*/}"; done
+fill packaging/windows/scoop/keytray.json "$out/scoop/keytray.json"
+
+# --- macOS: the command as it is, and a bundle that a Mac finishes
+for arch in amd64 arm64; do
+  build darwin $arch ./cmd/keytray keytray ''
+  name=keytray-$VERSION-darwin-$arch
+  app=$work/$name/Keytray.app/Contents
+  mkdir -p "$app/MacOS" "$app/Resources"
+  cp "$work/darwin-$arch/keytray" "$app/MacOS/"
+  fill packaging/macos/Info.plist "$app/Info.plist"
+  png2icns "$app/Resources/keytray.icns" "$share/icons/"{16x16,32x32,48x48,128x128,256x256}/apps/keytray.png >/dev/null
+  ln -s Keytray.app/Contents/MacOS/keytray "$work/$name/keytray"
+  fill packaging/macos/finish.sh "$work/$name/finish.sh"
+  chmod 755 "$work/$name/finish.sh"
+  cp packaging/macos/entitlements.plist packaging/macos/io.github.keytray.tray.plist LICENSE README.md "$share/THIRD_PARTY_LICENSES" "$work/$name/"
+  cp -r "$share/man" "$share/completion" "$work/$name/"
+  archive "$name" tar.gz
+done
+
+(cd "$out" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS)
+say "$(grep -c . "$out/SHA256SUMS") files in $out"
