@@ -35,7 +35,8 @@ func (a *app) watchCommand() *cobra.Command {
 each login at first and for each change from then on. One process at a time
 keeps a state folder fresh; another one only prints, and takes over when the
 first has gone. It ends with Ctrl-C, after what is under way. Other commands work
-beside it as always.
+beside it as always. A service manager that listens (Type=notify) is told how
+things are.
 
 With --json each line is an object: schemaVersion, time, event (keeping,
 following, state, added, refreshed, removed, or the name of a new state), and of
@@ -64,6 +65,7 @@ func (a *app) watch(ctx context.Context, asJSON bool) error {
 		k: k, folders: folders, write: writeLine, out: a.sys.stdout, patience: followingRest,
 		reloads:  &setup.Reloads{World: a.world, Store: k.Store},
 		supplies: &setup.Supplies{World: a.world, Store: k.Store, Do: func(ctx context.Context) error { return a.world.Supply(ctx, k) }},
+		manager:  manager{socket: a.world.Getenv("NOTIFY_SOCKET"), log: a.sys.log},
 		seen:     map[sink.Ref]shown{}, wake: make(chan struct{}, 1), met: make(chan struct{}, 1), locked: map[sink.Ref]bool{},
 	}
 	if asJSON {
@@ -82,6 +84,7 @@ type watcher struct {
 	patience time.Duration // between two attempts to take the seat
 	reloads  *setup.Reloads
 	supplies *setup.Supplies
+	manager  manager
 
 	seen map[sink.Ref]shown
 	// wake lets the loop look at the files, met lets us look at locked; both
@@ -111,7 +114,9 @@ func (w *watcher) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.manager.tell(ctx, "READY=1")
 	err = w.stream(ctx, &keeping, kept)
+	w.manager.tell(ctx, "STOPPING=1")
 	stop()
 	if keeping { // what is under way is finished first
 		err = errors.Join(err, <-kept)
@@ -129,6 +134,7 @@ func (w *watcher) stream(ctx context.Context, keeping *bool, kept chan<- error) 
 		w.owed(ctx)
 	}
 	for {
+		w.manager.describe(ctx, w.summary(*keeping))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -156,6 +162,23 @@ func (w *watcher) stream(ctx context.Context, keeping *bool, kept chan<- error) 
 			rest.Reset(w.patience)
 		}
 	}
+}
+
+// summary is how all is, in a line that names no login.
+func (w *watcher) summary(keeping bool) string {
+	if !keeping {
+		return fmt.Sprintf("process %d keeps the tokens fresh; this one takes over when that has gone", w.k.Store.SeatHolder())
+	}
+	wrong := 0
+	for _, s := range w.seen {
+		if s.word != "ok" {
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		return fmt.Sprintf("keeps %d logins fresh, of which %d are not well: see `keytray status`", len(w.seen), wrong)
+	}
+	return fmt.Sprintf("keeps %d logins fresh", len(w.seen))
 }
 
 // owed has done what other programs are owed after a renewal.
