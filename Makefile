@@ -4,6 +4,7 @@
 # make soak    the simulation and the random kills of make test, for much longer
 # make demo    one login from browser to export, on a private keyring, nothing left behind
 # make build   bin/keytray and bin/keytray-tray
+# make dist VERSION=1.2.3  dist/: what people install, for all systems (packaging/README.md)
 # make bench   benchmarks
 #
 # For packagers: GO is the go command, VERSION what `keytray version` prints
@@ -36,7 +37,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 endif
 
 .NOTPARALLEL:
-.PHONY: all build check test test-clients soak demo bench mutants clean fmt fmt-check tidy-check vet lint deadcode cross vuln
+.PHONY: all build check test test-clients soak demo dist bench mutants clean fmt fmt-check tidy-check vet lint deadcode cross vuln
 
 all: build
 
@@ -71,6 +72,10 @@ test-clients:
 
 demo: build
 	bin/keytray demo
+
+dist:
+	@sh packaging/setup.sh
+	@GO='$(GO)' packaging/dist.sh '$(VERSION)'
 
 soak:
 	$(GO) test -run Simulation -timeout 6h ./keeper -sim.runs $(SIMRUNS)

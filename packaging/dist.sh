@@ -3,9 +3,9 @@
 #
 #   packaging/dist.sh VERSION [FOLDER]      FOLDER is dist/ by default
 #
-# The same commit gives the same bytes. What it is made of: Go, and on Debian
-# nsis, zip, librsvg2-bin, icnsutils (packaging/setup.sh installs them). Where a
-# signing certificate is named (windows/sign.sh), the Windows programs are signed.
+# The same commit gives the same bytes, whatever the folder that it lies in. What it
+# is made of: Go, git, and on Debian what packaging/setup.sh installs. Where a signing
+# certificate is named (windows/sign.sh), the Windows programs are signed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C TZ=UTC
@@ -34,7 +34,7 @@ for tool in makensis zip rsvg-convert png2icns; do command -v $tool >/dev/null |
 [ -z "$missing" ] || { say "missing:$missing (packaging/setup.sh installs them)"; exit 1; }
 tool() { "$work/tools/$1" "${@:2}"; }
 mkdir "$work/tools"
-GOOS='' GOARCH='' $GO build -C tools -o "$work/tools/" github.com/goreleaser/nfpm/v2/cmd/nfpm github.com/tc-hib/go-winres github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+GOOS='' GOARCH='' $GO build -C tools -trimpath -buildvcs=false -o "$work/tools/" github.com/tc-hib/go-winres github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
 # fill copies a text with the version, the date and the checksums of what is done.
 fill() {
@@ -65,56 +65,25 @@ archive() {
 }
 
 # --- what all systems share
-share=$work/share
-mkdir -p "$share/man" "$share/completion"
-$GO run -tags man ./cmd/keytray __man "$share/man"
-$GO build -buildvcs=false -o "$work/keytray" ./cmd/keytray
-"$work/keytray" completion bash >"$share/completion/keytray.bash"
-"$work/keytray" completion zsh >"$share/completion/_keytray"
-"$work/keytray" completion fish >"$share/completion/keytray.fish"
-"$work/keytray" completion powershell >"$share/completion/keytray.ps1"
-packaging/licences.sh >"$share/THIRD_PARTY_LICENSES"
-for size in 16 22 24 32 48 64 128 256; do
-  mkdir -p "$share/icons/${size}x$size/apps"
-  rsvg-convert -w $size -h $size -o "$share/icons/${size}x$size/apps/keytray.png" packaging/icons/keytray.svg
-done
-mkdir -p "$share/icons/scalable/apps"
-cp packaging/icons/keytray.svg "$share/icons/scalable/apps/"
-GOFLAGS=-mod=mod tool cyclonedx-gomod mod -json -licenses -std -noserial -notimestamp -type application -output "$out/keytray-$VERSION.cdx.json" . 2>"$work/sbom.log" || { cat "$work/sbom.log" >&2; exit 1; }
+export KEYTRAY_SHARE=$work/share
+share=$KEYTRAY_SHARE
+packaging/share.sh "$share"
+# The tool asks git for the version. What is here may be no checkout, or one of
+# something else; so it gets one that has nothing but this version.
+mkdir "$work/source"
+tar -c --exclude-vcs --exclude=node_modules --exclude=./dist --exclude=./bin --exclude=./artifacts . | tar -x -C "$work/source"
+(
+  export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+  cd "$work/source"
+  git init -q
+  git -c user.name=keytray -c user.email=keytray commit -q --allow-empty -m "v$VERSION"
+  git tag "v$VERSION"
+)
+GOFLAGS=-mod=mod tool cyclonedx-gomod mod -json -licenses -std -noserial -notimestamp -type application -output "$out/keytray-$VERSION.cdx.json" "$work/source" 2>"$work/sbom.log" || { cat "$work/sbom.log" >&2; exit 1; }
 
 # --- Linux
-fill packaging/linux/io.github.keytray.Keytray.metainfo.xml "$share/io.github.keytray.Keytray.metainfo.xml"
-sed -e '/@LICENSE@/{
-r /dev/stdin
-d
-}' packaging/linux/copyright >"$share/copyright" < <(sed -e '1,/^Copyright/d' -e '/./!d' LICENSE | sed -e 's/^/ /')
-gzip -9n >"$share/changelog.Debian.gz" <<CHANGES
-keytray ($VERSION-1) unstable; urgency=medium
-
-  * See https://github.com/keytray/keytray/blob/v$VERSION/CHANGELOG.md
-
- -- The Keytray authors <keytray@users.noreply.github.com>  $(date -u -R -d "@$SOURCE_DATE_EPOCH")
-CHANGES
-cp packaging/linux/keytray-tray.1 "$share/man/"
-for f in "$share/man/"*.1; do gzip -9n "$f"; done
-for arch in amd64 arm64; do
-  build linux $arch ./cmd/keytray keytray ''
-  build linux $arch ./cmd/tray keytray-tray ''
-  dated "$work/linux-$arch"
-  dated "$share"
-  for kind in deb rpm apk; do
-    ARCH=$arch VERSION=$VERSION BUILD=$work/linux-$arch SHARE=$share LINUX=$PWD/packaging/linux REPO=$PWD \
-      tool nfpm package -f packaging/linux/nfpm.yaml -p $kind -t "$out" >"$work/nfpm.log" 2>&1 || { cat "$work/nfpm.log" >&2; exit 1; }
-  done
-  name=keytray-$VERSION-linux-$arch
-  mkdir "$work/$name"
-  cp "$work/linux-$arch/"* LICENSE README.md "$share/THIRD_PARTY_LICENSES" "$work/$name/"
-  ln -s keytray "$work/$name/docker-credential-keytray"
-  ln -s keytray "$work/$name/git-credential-keytray"
-  cp -r "$share/man" "$share/completion" "$work/$name/"
-  cp packaging/linux/keytray.desktop packaging/linux/keytray.service packaging/icons/keytray.svg "$work/$name/"
-  archive "$name" tar.gz
-done
+say "building for Linux"
+packaging/linux/build.sh "$VERSION" "$out"
 
 # --- Windows
 build windows amd64 ./cmd/keytray keytray.exe ''
