@@ -25,7 +25,12 @@ type demo struct {
 // startDemo starts the demo with env and nothing else of this machine's.
 func startDemo(t *testing.T, env ...string) *demo {
 	t.Helper()
-	d := &demo{Cmd: exec.Command(binary, "demo"), t: t, home: t.TempDir(), tmp: t.TempDir()}
+	return startDemoWith(t, nil, env...)
+}
+
+func startDemoWith(t *testing.T, args []string, env ...string) *demo {
+	t.Helper()
+	d := &demo{Cmd: exec.Command(binary, append([]string{"demo"}, args...)...), t: t, home: t.TempDir(), tmp: t.TempDir()}
 	d.Env = slices.Concat([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + d.tmp, "HOME=" + d.home}, env)
 	d.Stdout, d.Stderr = &d.out, &d.out
 	d.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -99,6 +104,18 @@ func TestDemoBringsItsOwnSession(t *testing.T) {
 	checkStory(t, startDemo(t).end(0))
 }
 
+// TestDemoInFiles: what the hint of such a machine says helps, with no program at all,
+// and chooses no keychain for good.
+func TestDemoInFiles(t *testing.T) {
+	t.Parallel()
+	need(t)
+	out := startDemoWith(t, []string{"--keychain", "file"}, "PATH=/nonexistent").end(0)
+	checkStory(t, out)
+	if !strings.Contains(out, "files of its own, encrypted") {
+		t.Error("the demo does not say that its keychain is in files")
+	}
+}
+
 // TestDemoOnADesktop: the person's own keyring and browser are used, and left
 // as they were.
 func TestDemoOnADesktop(t *testing.T) {
@@ -127,7 +144,7 @@ func TestDemoSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	need(t)
 	out := startDemo(t, "PATH=/nonexistent").end(1)
-	if want := "keytray: hint: on Debian and its kin, as root: apt-get install dbus gnome-keyring\n"; !strings.HasSuffix(out, want) {
+	if want := "keytray: hint: on Debian and its kin, as root: apt-get install dbus gnome-keyring; or without them: keytray demo --keychain file\n"; !strings.HasSuffix(out, want) {
 		t.Errorf("the demo ends with %q, want %q", out, want)
 	}
 }

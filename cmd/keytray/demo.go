@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/oauth"
 	"github.com/keytray/keytray/oauth/oauthtest"
@@ -38,10 +40,12 @@ func (a *app) demoCommand() *cobra.Command {
 are and that no file has them, let the token expire, and have eight programs ask
 for a new one at once. It takes half a minute. What it prints it has checked, and
 nothing stays: neither in the keychain nor in your home folder. Where there is no
-desktop it starts a session bus and a GNOME Keyring of its own.`,
-		Args: usage(cobra.NoArgs),
+desktop it starts a session bus and a GNOME Keyring of its own; with --keychain
+file it keeps its secrets in encrypted files, and needs neither.`,
+		Args:              usage(cobra.NoArgs),
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkDemoKeychain() }, // it chooses nothing for good
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d := demo{out: a.sys.stdout, live: isTerminal(a.sys.stdout), self: a.sys.self, log: a.sys.log}
+			d := demo{out: a.sys.stdout, live: isTerminal(a.sys.stdout), self: a.sys.self, environ: a.sys.environ, inFiles: a.wanted.Keychain == setup.KeychainFile, log: a.sys.log}
 			if a.hasBrowser() && !noBrowser {
 				d.browser = a.openBrowser
 			}
@@ -52,12 +56,25 @@ desktop it starts a session bus and a GNOME Keyring of its own.`,
 	return cmd
 }
 
+// checkDemoKeychain refuses what the demo would pass over.
+func (a *app) checkDemoKeychain() error {
+	switch {
+	case !slices.Contains([]string{"", setup.KeychainOS, setup.KeychainFile}, a.wanted.Keychain):
+		return setup.Usage(fmt.Errorf("there is no keychain %q", a.wanted.Keychain), "choose one of os, file")
+	case a.wanted.Identity != "" || a.wanted.Passphrase:
+		return setup.Usage(errors.New("the demo makes an identity of its own"), "leave out --identity and --passphrase")
+	}
+	return nil
+}
+
 // demo is one performance of `keytray demo`: everything that Keytray is for, on
 // real parts. The first check that fails ends it.
 type demo struct {
 	out     io.Writer
-	live    bool             // out is a terminal, so that a line may change
-	self    string           // path of this program
+	live    bool   // out is a terminal, so that a line may change
+	self    string // path of this program
+	environ []string
+	inFiles bool             // the keychain is to be in encrypted files
 	browser func(url string) // the person's, if there is one
 	log     *slog.Logger
 
@@ -72,7 +89,7 @@ type demo struct {
 func (d *demo) run(ctx context.Context, bus string) error {
 	fmt.Fprint(d.out, "\nOne login, from browser to export, against a server made for this demo.\n\n")
 	var err error
-	if d.stage, err = buildStage(ctx, bus, d.more); err != nil {
+	if d.stage, err = buildStage(ctx, bus, d.inFiles, d.log, d.more); err != nil {
 		return err
 	}
 	err, left := d.play(ctx), d.stage.strike(ctx)
@@ -116,9 +133,12 @@ func (d *demo) line(title, text string) string {
 }
 
 func (d *demo) introduce(context.Context) error {
-	if d.stage.private == nil {
+	switch {
+	case d.inFiles:
+		d.step("Keychain", "files of its own, encrypted, as --keychain file says")
+	case d.stage.private == nil:
 		d.step("Keychain", "yours; what the demo puts there it takes away again")
-	} else {
+	default:
 		d.step("Keychain", "none to use here: a private session bus with a GNOME Keyring")
 	}
 	d.step("Server", "%s: rotates refresh tokens, revokes the", d.server.URL)
@@ -279,6 +299,7 @@ func (d *demo) callAtOnce(ctx context.Context) error {
 func (d *demo) token(ctx context.Context) (string, error) {
 	// A Ctrl-C reaches it from the terminal; it knows best when to stop.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), d.self, "--state-dir", d.stage.root(), "token", d.profile.ID) //nolint:gosec // this program
+	cmd.Env = d.stage.environ(d.environ)
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return "", fmt.Errorf("keytray token: exit %d: %s", exit.ExitCode(), lastLine(string(exit.Stderr)))

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 	"github.com/keytray/keytray/keychain/session"
 	"github.com/keytray/keytray/oauth/oauthtest"
 	"github.com/keytray/keytray/provider"
+	"github.com/keytray/keytray/sink"
 )
 
 // stage is where the demo plays: a folder that is removed in the end, and a
@@ -25,29 +28,56 @@ import (
 type stage struct {
 	dir     string
 	bus     string           // address of the session bus
-	private *session.Session // nil where the keychain is the person's own
+	private *session.Session // nil where the keychain is the person's own, or in files
+	home    string           // of the programs that the demo starts; empty is the person's
 	keys    *recorder
 }
 
-// buildStage makes the folder and finds a keychain: the person's, if it can be
-// used without asking anybody, else one of our own. Tell says what takes long.
-func buildStage(ctx context.Context, bus string, tell func(string)) (*stage, error) {
+// buildStage makes the folder and finds a keychain: with inFiles one of encrypted
+// files in that folder, else the person's, if it can be used without asking anybody,
+// else one of our own. Tell says what takes long.
+func buildStage(ctx context.Context, bus string, inFiles bool, log *slog.Logger, tell func(string)) (*stage, error) {
 	dir, err := os.MkdirTemp("", "keytray-demo-")
 	if err != nil {
 		return nil, err
 	}
 	s := &stage{dir: dir, bus: bus}
-	if err := s.findKeychain(ctx, tell); err != nil {
+	if inFiles {
+		err = s.makeFileKeychain(ctx, log)
+	} else {
+		err = s.findKeychain(ctx, tell)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.strike(ctx))
 	}
 	return s, nil
+}
+
+// makeFileKeychain has a person who lives in the folder choose encrypted files.
+func (s *stage) makeFileKeychain(ctx context.Context, log *slog.Logger) error {
+	s.home = filepath.Join(s.dir, "home")
+	w := &setup.World{Environ: s.environ(nil), Stderr: io.Discard, Log: log}
+	if err := w.Choose(ctx, setup.Wanted{Keychain: setup.KeychainFile}); err != nil {
+		return err
+	}
+	secrets, err := w.Secrets()
+	s.keys = &recorder{Secrets: secrets}
+	return err
+}
+
+// environ is that of the programs that the demo starts.
+func (s *stage) environ(own []string) []string {
+	if s.home == "" {
+		return own
+	}
+	return append(slices.Clone(own), "HOME="+s.home, "USERPROFILE="+s.home, "LOCALAPPDATA="+s.home, "CREDENTIALS_DIRECTORY=")
 }
 
 func (s *stage) findKeychain(ctx context.Context, tell func(string)) error {
 	own := keychain.Open(keychain.Options{Bus: s.bus})
 	_, unusable := own.Get(ctx, "demo")
 	if errors.Is(unusable, keychain.ErrNotFound) {
-		s.keys = &recorder{Keychain: own}
+		s.keys = &recorder{Secrets: own}
 		return nil
 	}
 	var err error
@@ -59,7 +89,7 @@ func (s *stage) findKeychain(ctx context.Context, tell func(string)) error {
 		return err
 	}
 	s.bus = s.private.Address()
-	s.keys = &recorder{Keychain: keychain.Open(keychain.Options{Bus: s.bus})}
+	s.keys = &recorder{Secrets: keychain.Open(keychain.Options{Bus: s.bus})}
 	return nil
 }
 
@@ -80,7 +110,7 @@ func startSession(ctx context.Context, dir string, tell func(string)) (*session.
 func install(ctx context.Context, packages []string, tell func(string)) error {
 	list := strings.Join(packages, " ")
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
-		return setup.Hinted(errors.New("there is no keychain to use here, and for a private one programs are missing"), "on Debian and its kin, as root: apt-get install "+list)
+		return setup.Hinted(errors.New("there is no keychain to use here, and for a private one programs are missing"), "on Debian and its kin, as root: apt-get install "+list+"; or without them: keytray demo --keychain file")
 	}
 	tell("installing " + list)
 	// The package lists of a fresh machine are empty: then they are fetched first.
@@ -116,7 +146,7 @@ func lastLine(s string) string {
 
 // recorder is a keychain that knows which items were left in it.
 type recorder struct {
-	*keychain.Keychain
+	sink.Secrets
 	items []string // in the order of their writing
 }
 
@@ -125,12 +155,12 @@ func (r *recorder) Set(ctx context.Context, name string, value []byte) error {
 	if !slices.Contains(r.items, name) {
 		r.items = append(r.items, name) // first: a write that failed may have been done
 	}
-	return r.Keychain.Set(ctx, name, value)
+	return r.Secrets.Set(ctx, name, value)
 }
 
 // Delete implements sink.Secrets.
 func (r *recorder) Delete(ctx context.Context, name string) error {
-	err := r.Keychain.Delete(ctx, name)
+	err := r.Secrets.Delete(ctx, name)
 	if err == nil {
 		r.items = slices.DeleteFunc(r.items, func(item string) bool { return item == name })
 	}
