@@ -3,6 +3,7 @@ package setup
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -67,11 +68,13 @@ type Reloads struct {
 
 	flights sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
-	flying  bool
-	checked bool // the resolver is this version's
-	failed  int
-	next    time.Time
+	mu     sync.Mutex // guards what follows
+	flying bool
+	failed int
+	next   time.Time
+
+	// program is what the resolver was last compared with. Only a flight looks at it.
+	program os.FileInfo
 }
 
 // Look has done in the background what is owed, if nothing of that is under way.
@@ -104,9 +107,8 @@ func (r *Reloads) Wait() { r.flights.Wait() }
 
 func (r *Reloads) reload(ctx context.Context) error {
 	links, err := r.World.Links(r.Store.Dir())
-	if len(links) > 0 && !r.checked {
-		r.checked = true // whoever runs two versions gets the one that was started last
-		err = errors.Join(err, r.World.renewResolver())
+	if len(links) > 0 {
+		err = errors.Join(err, r.followProgram())
 	}
 	for _, l := range links {
 		now := l.Current(r.Store)
@@ -118,14 +120,30 @@ func (r *Reloads) reload(ctx context.Context) error {
 	return err
 }
 
-// renewResolver gives OpenClaw the version that is installed.
-func (w *World) renewResolver() error {
-	data, err := w.Data()
-	if err != nil || !filepath.IsAbs(w.command()) {
+// followProgram gives OpenClaw the version that is installed, at first and whenever
+// another one was installed in its place: the one that runs need not be started anew
+// for that. Whoever has two versions gets that of whoever keeps the tokens fresh.
+func (r *Reloads) followProgram() error {
+	path := r.World.command()
+	if !filepath.IsAbs(path) {
+		return nil
+	}
+	now, err := os.Stat(path)
+	if err != nil {
+		return nil //nolint:nilerr // it is being removed or replaced, and the copy goes on
+	}
+	if r.program != nil && os.SameFile(r.program, now) && r.program.ModTime().Equal(now.ModTime()) {
+		return nil
+	}
+	data, err := r.World.Data()
+	if err != nil {
 		return err
 	}
-	_, err = openclaw.Install(w.command(), data)
-	return err
+	if _, err := openclaw.Install(path, data); err != nil {
+		return err
+	}
+	r.program = now
+	return nil
 }
 
 // Reload tells the gateway of a connection, if one runs. Now are the generations
