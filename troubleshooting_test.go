@@ -50,7 +50,7 @@ func TestTroubleshootingCheckCanFail(t *testing.T) {
 
 // untold are errors that no person meets: those between the tray and its workers,
 // and the end of a command by its person.
-var untold = []string{"keeper.ErrBadRequest", "context.Canceled"}
+var untold = []string{"worker.ErrBadRequest", "context.Canceled"}
 
 // checkMessages compares the tables with the texts of the program, and with the
 // errors that it explains: their names, texts and exit codes.
