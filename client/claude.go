@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/keytray/keytray/object"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -24,17 +25,17 @@ func (claudeForm) locks(s Source, _ Login) []lock {
 	}
 }
 
-func (claudeForm) logins(top object) ([]Login, error) {
-	o, err := top.object("claudeAiOauth")
+func (claudeForm) logins(top object.JSON) ([]Login, error) {
+	o, err := top.Object("claudeAiOauth")
 	if err != nil || o == nil {
 		return nil, err
 	}
 	l := Login{Name: "claudeAiOauth", Provider: "anthropic", Kind: sink.KindOAuth}
 	var errs [4]error
-	l.Access, errs[0] = o.secret("accessToken")
-	l.Refresh, errs[1] = o.secret("refreshToken")
-	l.Expires, errs[2] = o.time("expiresAt")
-	l.Claim.Client, errs[3] = o.text("clientId")
+	l.Access, errs[0] = secretOf(o, "accessToken")
+	l.Refresh, errs[1] = secretOf(o, "refreshToken")
+	l.Expires, errs[2] = o.Time("expiresAt")
+	l.Claim.Client, errs[3] = o.Text("clientId")
 	if l.Refresh.Empty() {
 		l.Kind = sink.KindToken // a setup token, or what a sink wrote
 	}
@@ -42,10 +43,10 @@ func (claudeForm) logins(top object) ([]Login, error) {
 }
 
 // strip ends the login, whose access token is all there is of it.
-func (claudeForm) strip(top object, l Login, _ bool) object {
+func (claudeForm) strip(top object.JSON, l Login, _ bool) object.JSON {
 	if l.Kind != sink.KindOAuth {
-		return top.without("claudeAiOauth")
+		return top.Without("claudeAiOauth")
 	}
-	o, _ := top.object("claudeAiOauth")
-	return top.set("claudeAiOauth", o.without("refreshToken", "refreshTokenExpiresAt").encode())
+	o, _ := top.Object("claudeAiOauth")
+	return top.Set("claudeAiOauth", o.Without("refreshToken", "refreshTokenExpiresAt").Encode())
 }

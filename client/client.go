@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/disk"
+	"github.com/keytray/keytray/object"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
@@ -134,9 +135,9 @@ func (s Source) HasProfileIDs() bool { return s.Program == openclaw }
 // form is how one program keeps its logins.
 type form interface {
 	// logins are those of top, also those that have no secret any more.
-	logins(top object) ([]Login, error)
+	logins(top object.JSON) ([]Login, error)
 	// strip returns top without l's secret; nil if the file is to go.
-	strip(top object, l Login, bare bool) object
+	strip(top object.JSON, l Login, bare bool) object.JSON
 	// locks are what the owner takes when it renews or writes l, in its order.
 	locks(s Source, l Login) []lock
 }
@@ -246,7 +247,7 @@ func (s Source) read() ([]Login, []byte, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the logins of %s: %w", s.Program, err)
 	}
-	top, err := parse(b)
+	top, err := object.ParseStrict(b)
 	if err != nil {
 		return nil, nil, s.notUnderstood(err)
 	}
@@ -343,7 +344,7 @@ func (h *Held) Strip() (touched bool, err error) {
 	if string(now) != string(h.bytes) {
 		return false, fmt.Errorf("%s: %w", s.Path, ErrChanged)
 	}
-	top, err := parse(now)
+	top, err := object.ParseStrict(now)
 	if err != nil {
 		return false, s.notUnderstood(err)
 	}
@@ -359,11 +360,11 @@ func (h *Held) Strip() (touched bool, err error) {
 
 // replace puts next in place of the file, in the style of its old bytes. Next nil
 // removes it.
-func (s Source) replace(name string, next object, old []byte) error {
+func (s Source) replace(name string, next object.JSON, old []byte) error {
 	if next == nil {
 		return disk.Remove(s.Path)
 	}
-	b, err := next.encodeLike(old)
+	b, err := next.EncodeLike(old)
 	if err != nil {
 		return err
 	}
@@ -429,4 +430,10 @@ func (s Source) clear(name string) error {
 		return fmt.Errorf("clearing away an unfinished file: %w", err)
 	}
 	return nil
+}
+
+// secretOf is a member that is text and must not be shown.
+func secretOf(o object.JSON, name string) (secret.Text, error) {
+	s, err := o.Text(name)
+	return secret.New(s), err
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/keytray/keytray/object"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -26,8 +27,8 @@ func (codexForm) locks(s Source, _ Login) []lock {
 	return []lock{&fileLock{path: filepath.Join(dir, "auth.lock")}, &fileLock{path: s.Path + ".lock"}}
 }
 
-func (codexForm) logins(top object) ([]Login, error) {
-	tokens, err := top.object("tokens")
+func (codexForm) logins(top object.JSON) ([]Login, error) {
+	tokens, err := top.Object("tokens")
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func (codexForm) logins(top object) ([]Login, error) {
 		{"OPENAI_API_KEY", codexKeys, sink.KindAPIKey},
 		{"personal_access_token", codexProvider, sink.KindToken},
 	} {
-		v, err := top.secret(s.name)
+		v, err := secretOf(top, s.name)
 		if err != nil {
 			return nil, err
 		}
@@ -57,14 +58,14 @@ func (codexForm) logins(top object) ([]Login, error) {
 
 // codexTokens reads a ChatGPT login. The file does not say when it ends; the
 // access token does.
-func codexTokens(o object) (Login, error) {
+func codexTokens(o object.JSON) (Login, error) {
 	l := Login{Name: "tokens", Provider: codexProvider, Kind: sink.KindOAuth}
 	var errs [6]error
-	l.Access, errs[0] = o.secret("access_token")
-	l.Refresh, errs[1] = o.secret("refresh_token")
-	l.ID, errs[2] = o.secret("id_token")
-	l.Account, errs[3] = o.text("account_id")
-	provenance, err := o.object("oauth_provenance")
+	l.Access, errs[0] = secretOf(o, "access_token")
+	l.Refresh, errs[1] = secretOf(o, "refresh_token")
+	l.ID, errs[2] = secretOf(o, "id_token")
+	l.Account, errs[3] = o.Text("account_id")
+	provenance, err := o.Object("oauth_provenance")
 	errs[4] = err
 	if provenance != nil {
 		l.Claim, errs[5] = claimOf(provenance, "issuer", "client_id", "")
@@ -73,8 +74,8 @@ func codexTokens(o object) (Login, error) {
 }
 
 // claimOf reads a claim from the members of these names.
-func claimOf(o object, issuer, client, token string) (Claim, error) {
-	s, err := o.texts(issuer, client, token)
+func claimOf(o object.JSON, issuer, client, token string) (Claim, error) {
+	s, err := o.Texts(issuer, client, token)
 	if err != nil {
 		return Claim{}, err
 	}
@@ -84,31 +85,31 @@ func claimOf(o object, issuer, client, token string) (Claim, error) {
 // strip of an OAuth login leaves what Codex calls tokens from outside: it never renews or revokes
 // those, and reads the file again when they are refused. It needs last_refresh,
 // an id token, and an empty refresh token rather than none.
-func (codexForm) strip(top object, l Login, _ bool) object {
+func (codexForm) strip(top object.JSON, l Login, _ bool) object.JSON {
 	if l.Kind != sink.KindOAuth {
 		return codexWithout(top, l.Name)
 	}
-	tokens, _ := top.object("tokens")
-	tokens = tokens.set("refresh_token", quoted(""))
+	tokens, _ := top.Object("tokens")
+	tokens = tokens.Set("refresh_token", object.Quote(""))
 	if l.ID.Empty() {
-		tokens = tokens.set("id_token", quoted(l.Access.Reveal()))
+		tokens = tokens.Set("id_token", object.Quote(l.Access.Reveal()))
 	}
-	top = top.set("auth_mode", quoted("chatgptAuthTokens")).set("tokens", tokens.encode())
-	if top.raw("last_refresh") == nil {
-		top = top.set("last_refresh", quoted(time.Now().UTC().Format(time.RFC3339Nano)))
+	top = top.Set("auth_mode", object.Quote("chatgptAuthTokens")).Set("tokens", tokens.Encode())
+	if top.Raw("last_refresh") == nil {
+		top = top.Set("last_refresh", object.Quote(time.Now().UTC().Format(time.RFC3339Nano)))
 	}
 	return top
 }
 
 // codexWithout takes a static secret out. Where nothing else is left the file
 // goes, as with codex logout: one without a login counts as a ChatGPT login.
-func codexWithout(top object, name string) object {
-	top = top.set(name, []byte("null"))
-	if mode, _ := top.text("auth_mode"); mode == "apikey" {
-		top = top.without("auth_mode")
+func codexWithout(top object.JSON, name string) object.JSON {
+	top = top.Set(name, []byte("null"))
+	if mode, _ := top.Text("auth_mode"); mode == "apikey" {
+		top = top.Without("auth_mode")
 	}
 	for _, m := range top {
-		if m.name != "auth_mode" && m.name != "last_refresh" && string(m.value) != "null" {
+		if m.Name != "auth_mode" && m.Name != "last_refresh" && string(m.Value) != "null" {
 			return top
 		}
 	}

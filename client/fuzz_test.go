@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keytray/keytray/object"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
@@ -56,7 +56,7 @@ func fuzz(f *testing.F, program string, seeds ...string) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		top, err := parse(b)
+		top, err := object.ParseStrict(b)
 		if err != nil {
 			return
 		}
@@ -72,13 +72,13 @@ func fuzz(f *testing.F, program string, seeds ...string) {
 				checkStripped(t, form, logins, l, form.strip(top, l, bare), b)
 			}
 		}
-		if again, err := parse(b); err != nil || !slices.EqualFunc(again, top, sameMember) {
+		if again, err := object.ParseStrict(b); err != nil || !again.Equal(top) {
 			t.Errorf("taking a login out changed what was read of %q", b)
 		}
 	})
 }
 
-func checkStripped(t *testing.T, f form, before []Login, l Login, next object, old []byte) {
+func checkStripped(t *testing.T, f form, before []Login, l Login, next object.JSON, old []byte) {
 	t.Helper()
 	if next == nil {
 		if slices.ContainsFunc(before, func(o Login) bool { return o.Name != l.Name && o.whole() }) {
@@ -86,11 +86,11 @@ func checkStripped(t *testing.T, f form, before []Login, l Login, next object, o
 		}
 		return
 	}
-	text, err := next.encodeLike(old)
+	text, err := next.EncodeLike(old)
 	if err != nil || !json.Valid(text) {
 		t.Fatalf("without %q the file is %q, %v", l.Name, text, err)
 	}
-	parsed, err := parse(text)
+	parsed, err := object.ParseStrict(text)
 	if err != nil {
 		t.Fatalf("without %q the file is %q: %v", l.Name, text, err)
 	}
@@ -112,8 +112,6 @@ func checkStripped(t *testing.T, f form, before []Login, l Login, next object, o
 		}
 	}
 }
-
-func sameMember(a, b member) bool { return a.name == b.name && bytes.Equal(a.value, b.value) }
 
 // FuzzSidecar reads what others wrote into a lock: it is stale or not, and never a
 // reason to fail.
@@ -141,14 +139,14 @@ func TestErrorsQuoteNoSecret(t *testing.T) {
 	for _, bad := range []string{`["CANARY"]`, `{"x":"CANARY"}`, `1e999`, `"CANARY"`, `true`} {
 		for _, name := range []string{"access", "refresh", "idToken", "expires", "type", "provider", "clientId", "token", "email"} {
 			text := []byte(`{"profiles":{"a:1":{"type":"oauth","provider":"a","access":"CANARY","refresh":"CANARY"}}}`)
-			top, err := parse(text)
+			top, err := object.ParseStrict(text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			profiles, _ := top.object("profiles")
-			p, _ := profiles.object("a:1")
-			profiles = profiles.set("a:1", p.set(name, json.RawMessage(bad)).encode())
-			_, err = openclawForm{}.logins(top.set("profiles", profiles.encode()))
+			profiles, _ := top.Object("profiles")
+			p, _ := profiles.Object("a:1")
+			profiles = profiles.Set("a:1", p.Set(name, json.RawMessage(bad)).Encode())
+			_, err = openclawForm{}.logins(top.Set("profiles", profiles.Encode()))
 			if err != nil && strings.Contains(err.Error(), "CANARY") {
 				t.Errorf("%s = %s: %v", name, bad, err)
 			}

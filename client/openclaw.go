@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keytray/keytray/object"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
@@ -74,8 +75,8 @@ func (openclawForm) locks(s Source, l Login) []lock {
 	}
 }
 
-func (openclawForm) logins(top object) ([]Login, error) {
-	profiles, err := top.object("profiles")
+func (openclawForm) logins(top object.JSON) ([]Login, error) {
+	profiles, err := top.Object("profiles")
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (openclawForm) logins(top object) ([]Login, error) {
 	for _, m := range profiles {
 		l, err := profileLogin(m)
 		if err != nil {
-			return nil, fmt.Errorf("profile %q: %w", m.name, err)
+			return nil, fmt.Errorf("profile %q: %w", m.Name, err)
 		}
 		all = append(all, l)
 	}
@@ -92,12 +93,12 @@ func (openclawForm) logins(top object) ([]Login, error) {
 
 // profileLogin reads one profile of auth-profiles.json. What holds no secret but
 // a reference to one has no login in it.
-func profileLogin(m member) (Login, error) {
-	o, err := parseObject(m.value)
+func profileLogin(m object.Member) (Login, error) {
+	o, err := object.Parse(m.Value)
 	if err != nil {
 		return Login{}, errors.New("it is not an object")
 	}
-	s, err := o.texts("type", "mode", "provider", "accountId", "email")
+	s, err := o.Texts("type", "mode", "provider", "accountId", "email")
 	if err != nil {
 		return Login{}, err
 	}
@@ -105,7 +106,7 @@ func profileLogin(m member) (Login, error) {
 	if kind == "" {
 		kind = s[1]
 	}
-	l := Login{Name: m.name, raw: s[2], Provider: strings.ToLower(strings.TrimSpace(s[2])), Account: s[3], Email: s[4]}
+	l := Login{Name: m.Name, raw: s[2], Provider: strings.ToLower(strings.TrimSpace(s[2])), Account: s[3], Email: s[4]}
 	switch kind {
 	case "oauth":
 		l.Kind = sink.KindOAuth
@@ -121,12 +122,12 @@ func profileLogin(m member) (Login, error) {
 }
 
 // oauthLogin reads the members that all programs of this family use.
-func oauthLogin(l Login, o object) (Login, error) {
+func oauthLogin(l Login, o object.JSON) (Login, error) {
 	var errs [5]error
-	l.Access, errs[0] = o.secret("access")
-	l.Refresh, errs[1] = o.secret("refresh")
-	l.ID, errs[2] = o.secret("idToken")
-	l.Expires, errs[3] = o.time("expires")
+	l.Access, errs[0] = secretOf(o, "access")
+	l.Refresh, errs[1] = secretOf(o, "refresh")
+	l.ID, errs[2] = secretOf(o, "idToken")
+	l.Expires, errs[3] = o.Time("expires")
 	l.Claim, errs[4] = claimOf(o, "issuer", "clientId", "tokenEndpoint")
 	if l.Provider == "openai" {
 		l.Provider = codexProvider // a ChatGPT login by its newer name
@@ -135,17 +136,17 @@ func oauthLogin(l Login, o object) (Login, error) {
 }
 
 // staticLogin reads a secret from the first of these members that has one.
-func staticLogin(l Login, o object, names ...string) (Login, error) {
+func staticLogin(l Login, o object.JSON, names ...string) (Login, error) {
 	var err error
-	if l.Expires, err = o.time("expires"); err != nil {
+	if l.Expires, err = o.Time("expires"); err != nil {
 		return Login{}, err
 	}
 	for _, name := range names {
-		raw := o.raw(name)
+		raw := o.Raw(name)
 		if raw == nil || raw[0] == '{' { // a reference
 			continue
 		}
-		if l.Access, err = o.secret(name); err != nil {
+		if l.Access, err = secretOf(o, name); err != nil {
 			return Login{}, err
 		}
 		if strings.HasPrefix(l.Access.Reveal(), "${") { // the name of a variable
@@ -169,18 +170,18 @@ func (l Login) fenced() bool {
 // strip turns an OAuth profile into one of a token that cannot be renewed; one of
 // a static secret goes. In a file that is ours the entry stays, without a secret,
 // for the mirror to fill.
-func (openclawForm) strip(top object, l Login, bare bool) object {
-	profiles, _ := top.object("profiles")
+func (openclawForm) strip(top object.JSON, l Login, bare bool) object.JSON {
+	profiles, _ := top.Object("profiles")
 	if l.Kind != sink.KindOAuth && !bare {
-		return top.set("profiles", profiles.without(l.Name).encode())
+		return top.Set("profiles", profiles.Without(l.Name).Encode())
 	}
-	o, _ := parseObject(profiles.raw(l.Name))
-	o = o.without("mode", "access", "refresh", "idToken", "token", "key", "apiKey")
+	o, _ := object.Parse(profiles.Raw(l.Name))
+	o = o.Without("mode", "access", "refresh", "idToken", "token", "key", "apiKey")
 	if bare {
-		return top.set("profiles", profiles.set(l.Name, o.encode()).encode())
+		return top.Set("profiles", profiles.Set(l.Name, o.Encode()).Encode())
 	}
-	o = o.set("type", quoted("token")).set("token", quoted(l.Access.Reveal()))
-	return top.set("profiles", profiles.set(l.Name, o.encode()).encode())
+	o = o.Set("type", object.Quote("token")).Set("token", object.Quote(l.Access.Reveal()))
+	return top.Set("profiles", profiles.Set(l.Name, o.Encode()).Encode())
 }
 
 // legacyForm is credentials/oauth.json: provider to login, in OpenClaw's oldest
@@ -190,20 +191,20 @@ type legacyForm struct{}
 
 func (legacyForm) locks(Source, Login) []lock { return nil }
 
-func (legacyForm) logins(top object) ([]Login, error) {
+func (legacyForm) logins(top object.JSON) ([]Login, error) {
 	var all []Login
 	for _, m := range top {
-		o, err := parseObject(m.value)
+		o, err := object.Parse(m.Value)
 		if err != nil {
-			return nil, fmt.Errorf("%q is not an object", m.name)
+			return nil, fmt.Errorf("%q is not an object", m.Name)
 		}
-		s, err := o.texts("accountId", "email")
+		s, err := o.Texts("accountId", "email")
 		if err != nil {
-			return nil, fmt.Errorf("%q: %w", m.name, err)
+			return nil, fmt.Errorf("%q: %w", m.Name, err)
 		}
-		l := Login{Name: m.name, Provider: strings.ToLower(m.name), Kind: sink.KindOAuth, Account: s[0], Email: s[1]}
+		l := Login{Name: m.Name, Provider: strings.ToLower(m.Name), Kind: sink.KindOAuth, Account: s[0], Email: s[1]}
 		if l, err = oauthLogin(l, o); err != nil {
-			return nil, fmt.Errorf("%q: %w", m.name, err)
+			return nil, fmt.Errorf("%q: %w", m.Name, err)
 		}
 		all = append(all, l)
 	}
@@ -212,8 +213,8 @@ func (legacyForm) logins(top object) ([]Login, error) {
 
 // strip removes the login, and with the last one the file: later versions of
 // OpenClaw do not start where it is.
-func (legacyForm) strip(top object, l Login, _ bool) object {
-	if top = top.without(l.Name); len(top) == 0 {
+func (legacyForm) strip(top object.JSON, l Login, _ bool) object.JSON {
+	if top = top.Without(l.Name); len(top) == 0 {
 		return nil
 	}
 	return top

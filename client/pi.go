@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keytray/keytray/object"
 	"github.com/keytray/keytray/secret"
 	"github.com/keytray/keytray/sink"
 )
@@ -18,7 +19,7 @@ func (piForm) locks(s Source, _ Login) []lock {
 	return []lock{newFolderLock(s.Path+".lock", 30*time.Second)}
 }
 
-func (piForm) logins(top object) ([]Login, error) {
+func (piForm) logins(top object.JSON) ([]Login, error) {
 	all, err := byProvider(top, "api_key")
 	for i, l := range all {
 		if indirect(l.Access.Reveal()) {
@@ -35,13 +36,13 @@ func indirect(key string) bool { return strings.HasPrefix(key, "!") || variable(
 
 // strip leaves the access token as a key: pi uses it as it is, and cannot renew
 // it.
-func (piForm) strip(top object, l Login, _ bool) object {
+func (piForm) strip(top object.JSON, l Login, _ bool) object.JSON {
 	if l.Kind != sink.KindOAuth {
-		return top.without(l.Name)
+		return top.Without(l.Name)
 	}
-	o, _ := top.object(l.Name)
-	o = o.without("access", "refresh", "expires").set("type", quoted("api_key")).set("key", quoted(l.Access.Reveal()))
-	return top.set(l.Name, o.encode())
+	o, _ := top.Object(l.Name)
+	o = o.Without("access", "refresh", "expires").Set("type", object.Quote("api_key")).Set("key", object.Quote(l.Access.Reveal()))
+	return top.Set(l.Name, o.Encode())
 }
 
 // opencodeForm is opencode's auth.json: provider to login. opencode has no lock,
@@ -50,39 +51,39 @@ type opencodeForm struct{}
 
 func (opencodeForm) locks(Source, Login) []lock { return nil }
 
-func (opencodeForm) logins(top object) ([]Login, error) {
+func (opencodeForm) logins(top object.JSON) ([]Login, error) {
 	return byProvider(top, "api")
 }
 
 // strip leaves an empty refresh token, since opencode wants one that is text.
-func (opencodeForm) strip(top object, l Login, _ bool) object {
+func (opencodeForm) strip(top object.JSON, l Login, _ bool) object.JSON {
 	if l.Kind != sink.KindOAuth {
-		return top.without(l.Name)
+		return top.Without(l.Name)
 	}
-	o, _ := top.object(l.Name)
-	return top.set(l.Name, o.set("refresh", quoted("")).encode())
+	o, _ := top.Object(l.Name)
+	return top.Set(l.Name, o.Set("refresh", object.Quote("")).Encode())
 }
 
 // byProvider reads a file that has a login for each provider: OAuth, or a key
 // whose type is keyType.
-func byProvider(top object, keyType string) ([]Login, error) {
+func byProvider(top object.JSON, keyType string) ([]Login, error) {
 	var all []Login
 	for _, m := range top {
-		o, err := parseObject(m.value)
+		o, err := object.Parse(m.Value)
 		if err != nil {
-			return nil, fmt.Errorf("%q is not an object", m.name)
+			return nil, fmt.Errorf("%q is not an object", m.Name)
 		}
-		l, err := providerLogin(m.name, o, keyType)
+		l, err := providerLogin(m.Name, o, keyType)
 		if err != nil {
-			return nil, fmt.Errorf("%q: %w", m.name, err)
+			return nil, fmt.Errorf("%q: %w", m.Name, err)
 		}
 		all = append(all, l)
 	}
 	return all, nil
 }
 
-func providerLogin(name string, o object, keyType string) (Login, error) {
-	s, err := o.texts("type", "accountId")
+func providerLogin(name string, o object.JSON, keyType string) (Login, error) {
+	s, err := o.Texts("type", "accountId")
 	if err != nil {
 		return Login{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/keytray/keytray/disk"
+	"github.com/keytray/keytray/object"
 	"github.com/keytray/keytray/sink"
 )
 
@@ -59,12 +60,12 @@ func File(program string, p Places) (Source, error) {
 
 // Mark is that of fresh, a JSON object, in the file.
 func (s Source) Mark(fresh []byte) (Mark, error) {
-	members, err := parse(fresh)
+	members, err := object.ParseStrict(fresh)
 	if err != nil {
 		return Mark{}, fmt.Errorf("writing for %s: %w", s.Program, err)
 	}
 	names := s.members(members)
-	return Mark{names, []string{members.sum()}}, nil
+	return Mark{names, []string{sum(members)}}, nil
 }
 
 // Put writes the members of fresh, a JSON object, into the file, under its owner's
@@ -73,15 +74,15 @@ func (s Source) Mark(fresh []byte) (Mark, error) {
 // was put there before; the zero Mark is nothing. A file whose login can renew
 // itself, or whose key is not that of last, is left as it is: [*OwnedError].
 func (s Source) Put(ctx context.Context, fresh []byte, last Mark) error {
-	members, err := parse(fresh)
+	members, err := object.ParseStrict(fresh)
 	if err != nil {
 		return fmt.Errorf("writing for %s: %w", s.Program, err)
 	}
 	names := slices.Concat(s.members(members), last.Members)
-	return s.edit(ctx, names, last, func(top object) object {
-		top = top.without(slices.DeleteFunc(names, members.has)...)
+	return s.edit(ctx, names, last, func(top object.JSON) object.JSON {
+		top = top.Without(slices.DeleteFunc(names, members.Has)...)
 		for _, m := range members {
-			top = top.set(m.name, m.value)
+			top = top.Set(m.Name, m.Value)
 		}
 		return top
 	})
@@ -93,8 +94,8 @@ func (s Source) Drop(ctx context.Context, last Mark) error {
 	if _, err := os.Lstat(s.Path); errors.Is(err, fs.ErrNotExist) {
 		return s.clear(putting)
 	}
-	return s.edit(ctx, last.Members, last, func(top object) object {
-		top = top.without(last.Members...)
+	return s.edit(ctx, last.Members, last, func(top object.JSON) object.JSON {
+		top = top.Without(last.Members...)
 		if len(top) == 0 {
 			return nil
 		}
@@ -103,7 +104,7 @@ func (s Source) Drop(ctx context.Context, last Mark) error {
 }
 
 // members are the names of all that a login consists of in the program's file.
-func (s Source) members(fresh object) []string {
+func (s Source) members(fresh object.JSON) []string {
 	switch s.Program {
 	case codex:
 		return []string{"auth_mode", "OPENAI_API_KEY", "personal_access_token", "tokens", "last_refresh"}
@@ -112,14 +113,14 @@ func (s Source) members(fresh object) []string {
 	default:
 		var names []string
 		for _, m := range fresh {
-			names = append(names, m.name)
+			names = append(names, m.Name)
 		}
 		return names
 	}
 }
 
 // edit replaces the file by what change makes of it, under the owner's locks.
-func (s Source) edit(ctx context.Context, names []string, last Mark, change func(object) object) error {
+func (s Source) edit(ctx context.Context, names []string, last Mark, change func(object.JSON) object.JSON) error {
 	f, err := s.form()
 	if err != nil {
 		return err
@@ -146,7 +147,7 @@ func (s Source) edit(ctx context.Context, names []string, last Mark, change func
 		}
 	}
 	next := change(top)
-	if old != nil && next != nil && next.sameAs(top) {
+	if old != nil && next != nil && same(next, top) {
 		return nil
 	}
 	if old == nil {
@@ -158,30 +159,30 @@ func (s Source) edit(ctx context.Context, names []string, last Mark, change func
 	return nil
 }
 
-// sameAs reports whether both have the same members and values, in any order.
-func (o object) sameAs(p object) bool { return len(o) == len(p) && o.sum() == p.sum() }
+// same reports whether both have the same members and values, in any order.
+func same(o, p object.JSON) bool { return len(o) == len(p) && sum(o) == sum(p) }
 
 // putting names the new file before it takes the old one's place.
 const putting = "put"
 
 // mine reads the file, and refuses one that has a login of its owner's in one of
 // these members. A file that is not there is an empty object without bytes.
-func (s Source) mine(f form, names []string, last Mark) (top object, old []byte, err error) {
+func (s Source) mine(f form, names []string, last Mark) (top object.JSON, old []byte, err error) {
 	old, err = disk.Read(s.Path, limit)
 	if errors.Is(err, fs.ErrNotExist) {
-		return object{}, nil, nil
+		return object.JSON{}, nil, nil
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the logins of %s: %w", s.Program, err)
 	}
-	if top, err = parse(old); err != nil {
+	if top, err = object.ParseStrict(old); err != nil {
 		return nil, nil, s.notUnderstood(err)
 	}
 	logins, err := f.logins(top)
 	if err != nil {
 		return nil, nil, s.notUnderstood(err)
 	}
-	ours := slices.Contains(last.Sums, top.only(last.Members).sum())
+	ours := slices.Contains(last.Sums, sum(top.Only(last.Members...)))
 	for _, l := range logins {
 		if slices.Contains(names, l.Name) && l.owned(s.Program) && (l.Kind == sink.KindOAuth || !ours) {
 			return nil, nil, &OwnedError{s.Program, s.Path}
@@ -209,20 +210,11 @@ func (s Source) Owned() (bool, error) {
 	return slices.ContainsFunc(logins, func(l Login) bool { return l.Kind == sink.KindOAuth }), err
 }
 
-func (o object) has(name string) bool {
-	return slices.ContainsFunc(o, func(m member) bool { return m.name == name })
-}
-
-// only are the members of these names.
-func (o object) only(names []string) object {
-	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return !slices.Contains(names, m.name) })
-}
-
 // sum is a checksum, however the file is laid out. What is null does not count.
-func (o object) sum() string {
-	o = slices.DeleteFunc(slices.Clone(o), func(m member) bool { return string(m.value) == "null" })
-	slices.SortFunc(o, func(a, b member) int { return strings.Compare(a.name, b.name) })
-	b, err := o.encodeLike(nil)
+func sum(o object.JSON) string {
+	o = slices.DeleteFunc(slices.Clone(o), func(m object.Member) bool { return string(m.Value) == "null" })
+	slices.SortFunc(o, func(a, b object.Member) int { return strings.Compare(a.Name, b.Name) })
+	b, err := o.EncodeLike(nil)
 	if err != nil {
 		return ""
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/keytray/keytray/disk"
+	"github.com/keytray/keytray/object"
 )
 
 // Replaceable reports whether next may take the place of a program's file, whole:
@@ -23,11 +24,11 @@ func Replaceable(program, path string, next []byte) error {
 		return fmt.Errorf("reading the logins of %s: %w", program, err)
 	}
 	s := Source{Program: program, Path: path}
-	was, err := parse(old)
+	was, err := object.ParseStrict(old)
 	if err != nil {
 		return s.notUnderstood(err)
 	}
-	will, err := parse(next)
+	will, err := object.ParseStrict(next)
 	if err != nil {
 		return s.notUnderstood(err)
 	}
@@ -35,8 +36,8 @@ func Replaceable(program, path string, next []byte) error {
 		return &OwnedError{program, path}
 	}
 	for _, m := range was {
-		if will.raw(m.name) == nil && was.raw(m.name) != nil {
-			return &disk.UnsafeError{Path: path, Reason: fmt.Sprintf("has %q too, which would be lost", m.name), Hint: "name another file"}
+		if will.Raw(m.Name) == nil && was.Raw(m.Name) != nil {
+			return &disk.UnsafeError{Path: path, Reason: fmt.Sprintf("has %q too, which would be lost", m.Name), Hint: "name another file"}
 		}
 	}
 	return nil
@@ -45,9 +46,9 @@ func Replaceable(program, path string, next []byte) error {
 // Renews reports whether a document of any of the programs has a refresh token. What
 // is not JSON has none.
 func Renews(document []byte) bool {
-	if o, err := parseObject(document); err == nil {
-		return slices.ContainsFunc(o, func(m member) bool {
-			return slices.Contains([]string{"refresh", "refresh_token", "refreshToken"}, m.name) && isText(m.value) || Renews(m.value)
+	if o, err := object.ParseLax(document); err == nil {
+		return slices.ContainsFunc(o, func(m object.Member) bool {
+			return slices.Contains([]string{"refresh", "refresh_token", "refreshToken"}, m.Name) && isText(m.Value) || Renews(m.Value)
 		})
 	}
 	return false

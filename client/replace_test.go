@@ -55,3 +55,19 @@ func TestReplaceable(t *testing.T) {
 }
 
 var errUnsafe, errOwned = errors.New("unsafe"), errors.New("owned")
+
+// TestRenews: of a name that stands twice programs take one or the other.
+func TestRenews(t *testing.T) {
+	for document, want := range map[string]bool{
+		`{"tokens":{"refresh_token":"r"}}`:               true,
+		`{"a":1,"a":{"refresh":"r"}}`:                    true,
+		`{"a":{"refresh":"r"},"a":1}`:                    true,
+		`{"refresh":"","refreshToken":null}`:             false,
+		`{"refresh":"r"`:                                 false,
+		`{"claudeAiOauth":{"x":1,"refreshToken":"r-1"}}`: true,
+	} {
+		if got := client.Renews([]byte(document)); got != want {
+			t.Errorf("Renews(%s) = %v", document, got)
+		}
+	}
+}

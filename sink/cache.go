@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/keytray/keytray/disk"
+	"github.com/keytray/keytray/object"
 )
 
 // The runtime cache is what was learnt while logins were used: which session is
@@ -41,7 +42,7 @@ var ErrSessionKey = errors.New("a session's name has 1 to 256 bytes of UTF-8")
 // cache is the file in memory.
 type cache struct {
 	path   string
-	object object
+	object object.JSON
 }
 
 // session is what is pinned in a session.
@@ -77,8 +78,8 @@ func (s *Store) readCacheAt(path string) (cache, error) {
 	if err != nil {
 		return cache{path: path}, err
 	}
-	o, err := parseObject(b)
-	owner, _ := o.get("owner")
+	o, err := object.Parse(b)
+	owner, _ := o.Get("owner")
 	if err != nil || string(owner) != string(mustJSON(cacheOwner)) {
 		return cache{path: path}, fmt.Errorf("%s: %w", path, errForeignCache)
 	}
@@ -94,7 +95,7 @@ func (s *Store) Shared() bool {
 func openClawName(dir string) bool { return strings.HasPrefix(filepath.Base(dir), ".openclaw") }
 
 func (c cache) sessions() map[string]session {
-	raw, _ := c.object.get("sessions")
+	raw, _ := c.object.Get("sessions")
 	all := map[string]session{}
 	if json.Unmarshal(raw, &all) != nil {
 		return map[string]session{}
@@ -139,26 +140,26 @@ func (s *Store) editSessions(ctx context.Context, agent, key string, f func(map[
 	if err := CheckSession(key); err != nil {
 		return err
 	}
-	return s.editCache(ctx, agent, func(c cache) object {
+	return s.editCache(ctx, agent, func(c cache) object.JSON {
 		all := c.sessions()
 		f(all)
-		return c.object.withMembers("sessions", func(object) object { return latest(all) })
+		return c.object.Change("sessions", func(object.JSON) object.JSON { return latest(all) })
 	})
 }
 
 // latest are the sessions to keep, the oldest first.
-func latest(all map[string]session) (kept object) {
+func latest(all map[string]session) (kept object.JSON) {
 	keys := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
 		return cmp.Or(cmp.Compare(all[a].At, all[b].At), cmp.Compare(a, b))
 	})
 	for _, key := range keys[max(0, len(keys)-sessionLimit):] {
-		kept = append(kept, member{key, mustJSON(all[key])})
+		kept = kept.Set(key, mustJSON(all[key]))
 	}
 	return kept
 }
 
 // editCache changes the cache under the lock of the agent's files.
-func (s *Store) editCache(ctx context.Context, agent string, f func(cache) object) error {
+func (s *Store) editCache(ctx context.Context, agent string, f func(cache) object.JSON) error {
 	unlock, err := s.lockAgent(ctx, agent)
 	if err != nil {
 		return err
@@ -169,13 +170,13 @@ func (s *Store) editCache(ctx context.Context, agent string, f func(cache) objec
 		return err
 	}
 	next := f(c)
-	if next.equal(c.object) {
+	if next.Equal(c.object) {
 		return nil
 	}
-	if _, ok := next.get("owner"); !ok {
-		next = append(object{{"version", mustJSON(1)}, {"owner", mustJSON(cacheOwner)}}, next...)
+	if !next.Has("owner") {
+		next = append(object.JSON{}.Set("version", mustJSON(1)).Set("owner", mustJSON(cacheOwner)), next...)
 	}
-	b, err := next.indent()
+	b, err := next.Indent()
 	if err == nil {
 		err = s.disk.Replace(c.path, b)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/machine"
+	"github.com/keytray/keytray/object"
 	"github.com/keytray/keytray/route"
 	"github.com/keytray/keytray/secret"
 )
@@ -79,11 +80,11 @@ func FuzzMirror(f *testing.F) {
 			return
 		}
 		for _, p := range m.profiles {
-			if e, ok := parseEntry(p.value); ok {
-				_, _ = e.profile("main", p.name)
+			if e, ok := parseEntry(p.Value); ok {
+				_, _ = e.profile("main", p.Name)
 			}
 		}
-		out, err := m.whole().indent()
+		out, err := m.whole().Indent()
 		if err != nil {
 			t.Fatalf("%q cannot be written: %v", b, err)
 		}
@@ -100,7 +101,7 @@ func FuzzRouting(f *testing.F) {
 	f.Add([]byte(`{"version":1,"order":{"Acme":["acme:a"," "]},"usageStats":{"acme:a":{"lastUsed":1.5,"errorCount":"x","failureCounts":{"auth":-1}}}}`))
 	f.Add([]byte(`{"owner":"keytray","sessions":{"s":{"pins":{"acme":"acme:a"},"at":1}},"order":[],"usageStats":null}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		o, err := parseObject(b)
+		o, err := object.Parse(b)
 		if err != nil {
 			return
 		}
@@ -110,15 +111,15 @@ func FuzzRouting(f *testing.F) {
 			t.Errorf("%q: the order is %q", b, ids)
 		}
 		u := usage(o)["acme:a"].Failed(route.RateLimit, "acme", "", time.UnixMilli(1795400000000))
-		raw, _ := o.get("usageStats")
-		stats, _ := parseObject(raw)
-		raw, _ = stats.get("acme:a")
-		next := object{{"usageStats", object{{"acme:a", mergeUsage(raw, u)}}.encode()}}
+		raw, _ := o.Get("usageStats")
+		stats, _ := object.Parse(raw)
+		raw, _ = stats.Get("acme:a")
+		next := object.JSON{}.Set("usageStats", object.JSON{}.Set("acme:a", mergeUsage(raw, u)).Encode())
 		if got := usage(next)["acme:a"]; !reflect.DeepEqual(got, u) {
 			t.Errorf("%q: the usage is %+v, want %+v", b, got, u)
 		}
 		_ = cache{object: o}.pin("s", "acme")
-		if _, err := m.whole().indent(); err != nil {
+		if _, err := m.whole().Indent(); err != nil {
 			t.Errorf("%q: %v", b, err)
 		}
 	})

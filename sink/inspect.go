@@ -91,8 +91,8 @@ func (s *Store) Others(agent string) []string {
 	}
 	var ids []string
 	for _, raw := range m.profiles {
-		if e, ok := parseEntry(raw.value); ok && e.foreign() {
-			ids = append(ids, raw.name)
+		if e, ok := parseEntry(raw.Value); ok && e.foreign() {
+			ids = append(ids, raw.Name)
 		}
 	}
 	return ids

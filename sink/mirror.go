@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keytray/keytray/disk"
+	"github.com/keytray/keytray/object"
 )
 
 // The mirror is agents/<agent>/agent/auth-profiles.json in OpenClaw's format:
@@ -122,10 +123,10 @@ func (e entry) isOf(key string) bool {
 // mirror is the file in memory, and where somebody edits it also the one beside
 // it that may hold the order.
 type mirror struct {
-	top, profiles object
+	top, profiles object.JSON
 	// state is nil if there is no such file; stateErr says why it cannot be
 	// read, which matters to the order only.
-	state    object
+	state    object.JSON
 	stateErr error
 }
 
@@ -164,15 +165,15 @@ func (s *Store) readMirror(agent string) (mirror, error) {
 }
 
 func parseMirror(b []byte) (mirror, error) {
-	top, err := parseObject(b)
+	top, err := object.Parse(b)
 	if err != nil {
 		return mirror{}, err
 	}
-	raw, ok := top.get("profiles")
+	raw, ok := top.Get("profiles")
 	if !ok {
 		return mirror{top: top}, nil
 	}
-	profiles, err := parseObject(raw)
+	profiles, err := object.Parse(raw)
 	if err != nil {
 		return mirror{}, fmt.Errorf("profiles: %w", err)
 	}
@@ -182,7 +183,7 @@ func parseMirror(b []byte) (mirror, error) {
 // entry returns what the file says of a profile; ok is false if it says
 // nothing that can be read.
 func (m mirror) entry(id string) (e entry, ok bool) {
-	raw, ok := m.profiles.get(id)
+	raw, ok := m.profiles.Get(id)
 	if !ok {
 		return entry{}, false
 	}
@@ -215,49 +216,49 @@ func (e entry) profile(agent, id string) (p Profile, ok bool) {
 
 // put writes a profile's entry, keeping members that are not ours.
 func (m *mirror) put(id string, at whereabouts, x generation, st standing) {
-	raw, _ := m.profiles.get(id)
-	old, err := parseObject(raw)
+	raw, _ := m.profiles.Get(id)
+	old, err := object.Parse(raw)
 	if err != nil {
 		old = nil // not an object: nothing in it can be kept
 	}
 	c := x.cred
 	ref := mustJSON(secretRef{"exec", refProvider, refID(at.key)})
-	e := old.without("type", "provider", "token", "key", "access", "refresh", "tokenRef", "keyRef", "expires", "email", "accountId", "keytray")
-	head := object{{"type", mustJSON("token")}, {"provider", mustJSON(c.Provider)}, {"tokenRef", ref}}
+	e := old.Without("type", "provider", "token", "key", "access", "refresh", "tokenRef", "keyRef", "expires", "email", "accountId", "keytray")
+	head := object.JSON{}.Set("type", mustJSON("token")).Set("provider", mustJSON(c.Provider)).Set("tokenRef", ref)
 	if c.Kind == KindAPIKey {
-		head = object{{"type", mustJSON("api_key")}, {"provider", mustJSON(c.Provider)}, {"keyRef", ref}}
+		head = object.JSON{}.Set("type", mustJSON("api_key")).Set("provider", mustJSON(c.Provider)).Set("keyRef", ref)
 	}
 	if !c.Expires.IsZero() {
-		head = append(head, member{"expires", mustJSON(millis(c.Expires))})
+		head = head.Set("expires", mustJSON(millis(c.Expires)))
 	}
 	if c.Account.Email != "" {
-		head = append(head, member{"email", mustJSON(c.Account.Email)})
+		head = head.Set("email", mustJSON(c.Account.Email))
 	}
 	if c.Account.ID != "" {
-		head = append(head, member{"accountId", mustJSON(c.Account.ID)})
+		head = head.Set("accountId", mustJSON(c.Account.ID))
 	}
 	o := ours{
 		V: 1, Root: at.rootID, Place: at.place, Key: at.key, G: x.g, Kind: c.Kind, Account: c.Account.ID, Plan: c.Account.Plan,
 		lifeRecord: c.Life.record(), Lender: c.Lender, State: st.State, Reason: st.Reason, FP: st.fp, Until: millis(st.until),
 	}
 	e = append(head, e...)
-	next := e.set("keytray", mustJSON(o)).encode()
+	next := e.Set("keytray", mustJSON(o)).Encode()
 	if !sameJSON(raw, next) {
-		m.profiles = m.profiles.set(id, next)
+		m.profiles = m.profiles.Set(id, next)
 	}
 }
 
 // mark changes the standing of an entry of ours and nothing else.
 func (m *mirror) mark(id string, e entry, st standing) error {
-	raw, _ := m.profiles.get(id)
-	o, err := parseObject(raw)
+	raw, _ := m.profiles.Get(id)
+	o, err := object.Parse(raw)
 	if err != nil {
 		return err
 	}
 	e.Ours.State, e.Ours.Reason, e.Ours.FP, e.Ours.Until = st.State, st.Reason, st.fp, millis(st.until)
-	next := o.set("keytray", mustJSON(e.Ours)).encode()
+	next := o.Set("keytray", mustJSON(e.Ours)).Encode()
 	if !sameJSON(raw, next) {
-		m.profiles = m.profiles.set(id, next)
+		m.profiles = m.profiles.Set(id, next)
 	}
 	return nil
 }
@@ -276,12 +277,12 @@ type standing struct {
 }
 
 // whole is the file's object.
-func (m *mirror) whole() object {
+func (m *mirror) whole() object.JSON {
 	top := slices.Clone(m.top)
-	if _, ok := top.get("version"); !ok {
-		top = append(object{{"version", mustJSON(1)}}, top...)
+	if !top.Has("version") {
+		top = append(object.JSON{}.Set("version", mustJSON(1)), top...)
 	}
-	return top.set("profiles", m.profiles.encode())
+	return top.Set("profiles", m.profiles.Encode())
 }
 
 // editMirror changes an agent's file under its lock. Nothing is written when f
@@ -313,8 +314,8 @@ func (s *Store) editMirror(ctx context.Context, place, agent string, f func(*mir
 	if err := f(&m); err != nil {
 		return fail(err)
 	}
-	stateChanged := !m.state.equal(before.state)
-	changed := missing || !m.top.equal(before.top) || !m.profiles.equal(before.profiles)
+	stateChanged := !m.state.Equal(before.state)
+	changed := missing || !m.top.Equal(before.top) || !m.profiles.Equal(before.profiles)
 	if !stateChanged && !changed {
 		return nil
 	}
@@ -332,8 +333,8 @@ func (s *Store) editMirror(ctx context.Context, place, agent string, f func(*mir
 	return s.writeObject(path, m.whole())
 }
 
-func (s *Store) writeObject(path string, o object) error {
-	b, err := o.indent()
+func (s *Store) writeObject(path string, o object.JSON) error {
+	b, err := o.Indent()
 	if err == nil {
 		err = s.disk.Replace(path, b)
 	}
@@ -345,8 +346,4 @@ func (s *Store) writeObject(path string, o object) error {
 
 func (s *Store) lockMirror(ctx context.Context, place, agent string) (unlock func(), err error) {
 	return s.lock(ctx, mirrorLock(place, disk.Resolved(s.agentDir(agent))), nil)
-}
-
-func (o object) equal(p object) bool {
-	return slices.EqualFunc(o, p, func(a, b member) bool { return a.name == b.name && bytes.Equal(a.value, b.value) })
 }

@@ -192,8 +192,8 @@ func (s *Store) leaveMirror(ctx context.Context, place string, e indexEntry) err
 	if !ok || !x.isOf(e.Key) {
 		return nil
 	}
-	m.profiles = m.profiles.without(e.ID)
-	if len(m.profiles) == 0 && len(m.top.without("version", "profiles", "order", "lastGood", "usageStats")) == 0 {
+	m.profiles = m.profiles.Without(e.ID)
+	if len(m.profiles) == 0 && len(m.top.Without("version", "profiles", "order", "lastGood", "usageStats")) == 0 {
 		if err := s.disk.Remove(path); err != nil {
 			return &MirrorError{path, err}
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/keytray/keytray/disk"
+	"github.com/keytray/keytray/object"
 	"github.com/keytray/keytray/route"
 )
 
@@ -27,7 +28,7 @@ func (s *Store) statePath(agent string) string {
 }
 
 // readState reads auth-state.json, nil if there is none.
-func (s *Store) readState(agent string) (object, error) {
+func (s *Store) readState(agent string) (object.JSON, error) {
 	path := s.statePath(agent)
 	b, err := s.disk.Read(path, mirrorLimit)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -36,11 +37,11 @@ func (s *Store) readState(agent string) (object, error) {
 	if err != nil {
 		return nil, &MirrorError{path, err}
 	}
-	o, err := parseObject(b)
+	o, err := object.Parse(b)
 	if err != nil {
 		return nil, &MirrorError{path, err}
 	}
-	return append(object{}, o...), nil // not nil: the file is there
+	return o, nil
 }
 
 // Order is the stored order of an agent's logins of a provider, nil if nobody
@@ -120,10 +121,10 @@ func (s *Store) editOrder(ctx context.Context, agent, provider string, f func(*m
 
 // order is the stored order, nil if there is none.
 func (m *mirror) order(provider string) []string {
-	if ids := m.state.order(provider); ids != nil {
+	if ids := orderIn(m.state, provider); ids != nil {
 		return ids
 	}
-	return m.top.order(provider)
+	return orderIn(m.top, provider)
 }
 
 // otherOrder are the ids of a provider's logins as they are chosen without a
@@ -142,11 +143,11 @@ func (m *mirror) otherOrder(agent, provider string, c route.Config) (ids []strin
 // setOrder changes the stored order where it is read from.
 func (m *mirror) setOrder(provider string, ids []string) {
 	if m.state == nil {
-		m.top = m.top.withOrder(provider, ids)
+		m.top = withOrder(m.top, provider, ids)
 		return
 	}
-	m.state = m.state.withOrder(provider, ids)
-	m.top = m.top.withOrder(provider, nil) // or it would be back once the other file is gone
+	m.state = withOrder(m.state, provider, ids)
+	m.top = withOrder(m.top, provider, nil) // or it would be back once the other file is gone
 }
 
 // joinOrder puts a new login behind the others where an order is stored, since
@@ -164,19 +165,19 @@ func (m *mirror) leaveOrder(provider, id string) {
 	}
 }
 
-// order reads the order of one provider as OpenClaw does: what is no list, or
+// orderIn reads the order of one provider as OpenClaw does: what is no list, or
 // an empty one, says nothing.
-func (o object) order(provider string) []string {
-	raw, _ := o.get("order")
-	orders, err := parseObject(raw)
+func orderIn(o object.JSON, provider string) []string {
+	raw, _ := o.Get("order")
+	orders, err := object.Parse(raw)
 	if err != nil {
 		return nil
 	}
 	for _, m := range orders {
-		if !route.SameProvider(m.name, provider) {
+		if !route.SameProvider(m.Name, provider) {
 			continue
 		}
-		if ids := orderedIDs(m.value); ids != nil {
+		if ids := orderedIDs(m.Value); ids != nil {
 			return ids
 		}
 	}
@@ -200,11 +201,11 @@ func orderedIDs(raw json.RawMessage) []string {
 
 // withOrder replaces the order of one provider, however its name is spelt, and
 // drops it if ids are none.
-func (o object) withOrder(provider string, ids []string) object {
-	return o.withMembers("order", func(orders object) object {
-		orders = slices.DeleteFunc(orders, func(m member) bool { return route.SameProvider(m.name, provider) })
+func withOrder(o object.JSON, provider string, ids []string) object.JSON {
+	return o.Change("order", func(orders object.JSON) object.JSON {
+		orders = slices.DeleteFunc(orders, func(m object.Member) bool { return route.SameProvider(m.Name, provider) })
 		if len(ids) > 0 {
-			orders = append(orders, member{strings.ToLower(provider), mustJSON(distinct(ids))})
+			orders = orders.Set(strings.ToLower(provider), mustJSON(distinct(ids)))
 		}
 		return orders
 	})

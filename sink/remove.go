@@ -70,7 +70,7 @@ func (tx *Tx) erase(ctx context.Context) error {
 	}
 	err := tx.s.editMirror(ctx, tx.at.place, tx.ref.Agent, func(m *mirror) error {
 		if e, ok := m.entry(tx.ref.ID); ok && !e.foreign() {
-			m.profiles = m.profiles.without(tx.ref.ID)
+			m.profiles = m.profiles.Without(tx.ref.ID)
 			m.leaveOrder(e.Provider, tx.ref.ID)
 		}
 		return nil

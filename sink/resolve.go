@@ -171,15 +171,15 @@ type agentLogins struct {
 func (m mirror) logins(agent string) agentLogins {
 	a := agentLogins{at: map[string]int{}, profiles: map[string]Profile{}}
 	for _, raw := range m.profiles {
-		e, ok := parseEntry(raw.value)
+		e, ok := parseEntry(raw.Value)
 		if !ok || e.Provider == "" {
 			continue
 		}
-		l := route.Login{ID: raw.name, Provider: e.Provider, Type: route.Type(e.Type), Fault: route.AnotherProgram}
+		l := route.Login{ID: raw.Name, Provider: e.Provider, Type: route.Type(e.Type), Fault: route.AnotherProgram}
 		if e.orphan() {
 			l.Fault = route.Orphan
 		}
-		if p, ok := e.profile(agent, raw.name); ok {
+		if p, ok := e.profile(agent, raw.Name); ok {
 			l = p.login()
 			a.profiles[p.ID] = p
 		}

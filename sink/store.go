@@ -173,11 +173,11 @@ func (s *Store) Profiles(agent string) iter.Seq2[Profile, error] {
 			return
 		}
 		for _, e := range m.profiles {
-			parsed, ok := parseEntry(e.value)
+			parsed, ok := parseEntry(e.Value)
 			if !ok {
 				continue
 			}
-			if p, ok := parsed.profile(agent, e.name); ok && !yield(p, nil) {
+			if p, ok := parsed.profile(agent, e.Name); ok && !yield(p, nil) {
 				return
 			}
 		}

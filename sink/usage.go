@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keytray/keytray/object"
 	"github.com/keytray/keytray/route"
 )
 
@@ -50,32 +51,32 @@ func (r *report) inMirror(m *mirror) error {
 }
 
 // inCache also forgets logins that are gone.
-func (r *report) inCache(c cache) object {
+func (r *report) inCache(c cache) object.JSON {
 	o := c.object
 	if m, err := r.s.readMirror(r.p.Agent); err == nil {
-		o = o.withMembers("usageStats", func(stats object) object {
+		o = o.Change("usageStats", func(stats object.JSON) object.JSON {
 			known := m.logins(r.p.Agent).at
-			return slices.DeleteFunc(stats, func(x member) bool { _, ok := known[x.name]; return !ok })
+			return slices.DeleteFunc(stats, func(x object.Member) bool { _, ok := known[x.Name]; return !ok })
 		})
 	}
 	return r.in(o, usage(c.object)[r.p.ID])
 }
 
-func (r *report) in(o object, before route.Usage) object {
+func (r *report) in(o object.JSON, before route.Usage) object.JSON {
 	now := r.s.clock().Wall
 	r.after = before.Worked(now)
 	if r.failure != "" {
 		r.after = before.Failed(r.failure, r.p.Provider, r.model, now)
 	}
-	o = o.withMembers("usageStats", func(stats object) object {
-		raw, _ := stats.get(r.p.ID)
-		return stats.set(r.p.ID, mergeUsage(raw, r.after))
+	o = o.Change("usageStats", func(stats object.JSON) object.JSON {
+		raw, _ := stats.Get(r.p.ID)
+		return stats.Set(r.p.ID, mergeUsage(raw, r.after))
 	})
 	if r.failure != "" {
 		return o
 	}
-	return o.withMembers("lastGood", func(good object) object {
-		return good.set(strings.ToLower(r.p.Provider), mustJSON(r.p.ID))
+	return o.Change("lastGood", func(good object.JSON) object.JSON {
+		return good.Set(strings.ToLower(r.p.Provider), mustJSON(r.p.ID))
 	})
 }
 
@@ -90,18 +91,18 @@ func restOf(u route.Usage, now time.Time) Rest {
 
 // usage reads usageStats, of which a later layer's entries win. Values of the
 // wrong type count as absent, one by one.
-func usage(layers ...object) map[string]route.Usage {
+func usage(layers ...object.JSON) map[string]route.Usage {
 	all := map[string]route.Usage{}
 	for _, layer := range layers {
-		raw, _ := layer.get("usageStats")
-		stats, err := parseObject(raw)
+		raw, _ := layer.Get("usageStats")
+		stats, err := object.Parse(raw)
 		if err != nil {
 			continue
 		}
 		for _, m := range stats {
 			var u route.Usage
-			_ = json.Unmarshal(m.value, &u) // what does fit has been taken over
-			all[m.name] = u
+			_ = json.Unmarshal(m.Value, &u) // what does fit has been taken over
+			all[m.Name] = u
 		}
 	}
 	return all
@@ -109,21 +110,21 @@ func usage(layers ...object) map[string]route.Usage {
 
 // mergeUsage writes u over an entry, keeping what only OpenClaw knows.
 func mergeUsage(raw json.RawMessage, u route.Usage) json.RawMessage {
-	old, err := parseObject(raw)
+	old, err := object.Parse(raw)
 	if err != nil {
 		old = nil // not an object: nobody reads it
 	}
 	if u.BlockedUntil == 0 {
-		old = old.without("blockedModel", "blockedScope", "blockedSource")
+		old = old.Without("blockedModel", "blockedScope", "blockedSource")
 	}
-	old = slices.DeleteFunc(old, func(m member) bool {
-		return slices.ContainsFunc(usageNames(), func(name string) bool { return strings.EqualFold(m.name, name) }) // as encoding/json reads them
+	old = slices.DeleteFunc(old, func(m object.Member) bool {
+		return slices.ContainsFunc(usageNames(), func(name string) bool { return strings.EqualFold(m.Name, name) }) // as encoding/json reads them
 	})
-	next, err := parseObject(mustJSON(u))
+	next, err := object.Parse(mustJSON(u))
 	if err != nil {
 		panic("sink: encoding a usage: " + err.Error())
 	}
-	return append(next, old...).encode()
+	return append(next, old...).Encode()
 }
 
 // usageNames are the members of a usage that we write.
@@ -132,18 +133,4 @@ func usageNames() []string {
 		"lastUsed", "cooldownUntil", "cooldownReason", "cooldownModel", "disabledUntil", "disabledReason",
 		"blockedUntil", "blockedReason", "errorCount", "failureCounts", "lastFailureAt",
 	}
-}
-
-// withMembers changes the object that is a member of o; one that is no object
-// is replaced, and an empty one dropped.
-func (o object) withMembers(name string, f func(object) object) object {
-	raw, _ := o.get(name)
-	inner, err := parseObject(raw)
-	if err != nil {
-		inner = nil
-	}
-	if inner = f(inner); len(inner) == 0 {
-		return append(object{}, o.without(name)...)
-	}
-	return slices.Clone(o).set(name, inner.encode())
 }
