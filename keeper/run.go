@@ -42,6 +42,10 @@ type Schedule struct {
 	// Online reports whether requests can leave this machine; nil asks the
 	// system.
 	Online func() bool
+	// Offline is told, in the loop's goroutine, that logins cannot be renewed as
+	// there is no way out of this machine, and when there is one again; nil for
+	// none. A way that is lost is missed when something is due.
+	Offline func(bool)
 	// Wake lets the loop look again at once; nil for none.
 	Wake <-chan struct{}
 }
@@ -60,7 +64,10 @@ func (k *Keeper) Run(ctx context.Context, s Schedule) error {
 	if s.Online == nil {
 		s.Online = online
 	}
-	l := &loop{k: k, s: s, charges: map[sink.Ref]*charge{}, landed: make(chan landing)}
+	if s.Offline == nil {
+		s.Offline = func(bool) {}
+	}
+	l := &loop{k: k, s: s, charges: map[sink.Ref]*charge{}, landed: make(chan landing), unsure: true}
 	l.looked, l.moment = time.Now(), k.now()
 	rest := time.NewTimer(0)
 	defer rest.Stop()
@@ -120,6 +127,9 @@ type loop struct {
 	moment sink.Moment
 	// offline is the pause before the next look at the network.
 	offline time.Duration
+	// missed is what Offline was told last. Unsure has the network looked at although
+	// nothing is due: at first.
+	missed, unsure bool
 }
 
 // charge is what the loop knows of a login beyond the profile file. Its times
@@ -147,7 +157,7 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	jumped := l.jumped(at, now)
 	l.looked, l.moment = at, now
 	rest := longestRest
-	waitsForNetwork, isOnline := false, false
+	waitsForNetwork, isOnline, needed := false, false, false
 	seen := map[sink.Ref]bool{}
 	for p := range l.profiles() {
 		c := l.charge(p)
@@ -156,6 +166,7 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 			c.failures, c.notBefore = 0, at.Add(rand.N(spread)) //nolint:gosec // jitter, not a secret
 		}
 		in, ok := l.wait(c, p, at, now)
+		needed = needed || ok && l.needsNetwork(p)
 		switch {
 		case !ok || c.flying:
 		case in > 0:
@@ -175,6 +186,7 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 			delete(l.charges, ref)
 		}
 	}
+	l.tell(waitsForNetwork, isOnline, needed)
 	if jumped || !waitsForNetwork {
 		l.offline = 0
 	}
@@ -183,6 +195,21 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 		rest = min(rest, l.offline)
 	}
 	return rest
+}
+
+// tell tells of the network what a turn found out: that something waits for it, or
+// that it is there. Where it found out nothing, and somebody was told that there is
+// none, or nobody was told anything yet, it looks itself.
+func (l *loop) tell(waits, isOnline, needed bool) {
+	missed := waits
+	if needed && !waits && !isOnline && (l.missed || l.unsure) {
+		missed = !l.s.Online()
+	}
+	l.unsure = l.unsure && !needed
+	if missed != l.missed {
+		l.missed = missed
+		l.s.Offline(missed)
+	}
 }
 
 // profiles are all logins of all agents. A profile file that cannot be read is

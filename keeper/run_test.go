@@ -3,6 +3,7 @@ package keeper_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -230,6 +231,38 @@ func TestAfterASleepTheWorkIsSpreadAndWaitsForTheNetwork(t *testing.T) {
 		if over := got[11] - got[0]; over < time.Second || over > 5*time.Second {
 			t.Errorf("the work after a sleep took %v, want it spread over up to 5s", over)
 		}
+	})
+}
+
+// TestAWayOutIsMissed: who keeps tokens fresh is told at once that nothing of that is
+// possible, and when it is again; not for logins that need no network.
+func TestAWayOutIsMissed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNight(t)
+		var told []string
+		n.schedule.Offline = func(yes bool) { told = append(told, fmt.Sprint(yes, time.Since(n.begun))) }
+		n.login("main", "acme:a", time.Hour)
+		n.offline.Store(true)
+		n.run(n.renewing(time.Hour))
+		time.Sleep(10 * time.Minute)
+		n.offline.Store(false)
+		time.Sleep(10*time.Minute - time.Second)
+		if want := []string{"true 0s", "false 10m0s"}; !slices.Equal(told, want) {
+			t.Errorf("told of the network: %q, want %q", told, want)
+		}
+		n.offline.Store(true) // nothing is due for a while, and then it is
+		time.Sleep(time.Hour)
+		if len(told) != 3 || !strings.HasPrefix(told[2], "true ") {
+			t.Errorf("told of the network: %q", told)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		n := newNight(t)
+		n.schedule.Offline = func(yes bool) { t.Errorf("told of the network, %v, without a login", yes) }
+		n.offline.Store(true)
+		n.run(n.renewing(time.Hour))
+		time.Sleep(time.Hour)
 	})
 }
 

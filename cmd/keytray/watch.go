@@ -39,7 +39,8 @@ beside it as always. A service manager that listens (Type=notify) is told how
 things are.
 
 With --json each line is an object: schemaVersion, time, event (keeping,
-following, state, added, refreshed, removed, or the name of a new state), and of
+following, offline, online, state, added, refreshed, removed, or the name of a
+new state), and of
 a login agent, profile, provider, state, reason, message, hint (the command that
 helps) and expiresAt in milliseconds.`,
 		Args: usage(cobra.NoArgs),
@@ -87,12 +88,15 @@ type watcher struct {
 	manager  manager
 
 	seen map[sink.Ref]shown
-	// wake lets the loop look at the files, met lets us look at locked; both
-	// hold one.
+	// wake lets the loop look at the files, met lets us look at what is guarded below;
+	// both hold one.
 	wake, met chan struct{}
+	// toldOffline is what was printed last of the network.
+	toldOffline bool
 
-	mu     sync.Mutex // guards locked
-	locked map[sink.Ref]bool
+	mu      sync.Mutex // guards all below
+	locked  map[sink.Ref]bool
+	offline bool
 }
 
 // shown is what was printed last of a login.
@@ -207,7 +211,7 @@ func (w *watcher) sit(ctx context.Context, kept chan<- error, loud bool) (keepin
 	go func() { // run waits for kept
 		defer release()
 		w.restore(ctx)
-		kept <- w.k.Run(ctx, keeper.Schedule{Do: w.renew, Wake: w.wake})
+		kept <- w.k.Run(ctx, keeper.Schedule{Do: w.renew, Wake: w.wake, Offline: w.setOffline})
 	}()
 	return true, nil
 }
@@ -233,6 +237,29 @@ func (w *watcher) renew(ctx context.Context, ref sink.Ref) error {
 	return err
 }
 
+// setOffline notes whether tokens cannot be renewed for want of a network.
+func (w *watcher) setOffline(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.offline = yes
+	poke(w.met)
+}
+
+// showNetwork prints that the network went, or came back.
+func (w *watcher) showNetwork() error {
+	w.mu.Lock()
+	now := w.offline
+	w.mu.Unlock()
+	if now == w.toldOffline {
+		return nil
+	}
+	w.toldOffline = now
+	if now {
+		return w.write(w.out, line{Event: "offline", Message: "there is no network: tokens cannot be renewed until there is one"})
+	}
+	return w.write(w.out, line{Event: "online", Message: "there is a network again: tokens are renewed"})
+}
+
 func (w *watcher) isLocked(ref sink.Ref) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -251,6 +278,9 @@ func poke(c chan<- struct{}) {
 // is called by the name fresh.
 func (w *watcher) look(ctx context.Context, fresh string) error {
 	w.folders.Follow()
+	if err := w.showNetwork(); err != nil {
+		return err
+	}
 	gone, err := w.read(fresh)
 	if err != nil || len(gone) == 0 {
 		return err
