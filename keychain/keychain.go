@@ -186,7 +186,7 @@ func (k *Keychain) do(ctx context.Context, what, name string, call func(context.
 	}
 	defer k.give()
 	if k.unsure != nil && !k.unsure.over() {
-		return fmt.Errorf("%s %s: %w", what, Brief(name), ErrWedged)
+		return About(what, name, ErrWedged)
 	}
 	k.unsure = nil
 	err := k.unlocked(ctx, call)
@@ -194,7 +194,7 @@ func (k *Keychain) do(ctx context.Context, what, name string, call func(context.
 		k.unsure = u
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", what, Brief(name), err)
+		return About(what, name, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package keychain
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -31,15 +32,25 @@ func checkName(service, name string) error {
 	return nil
 }
 
-// Brief is a name as an error shows it: hashes are long, and their first digits
+// About adds to an error what was being done with which item. One of the whole
+// keychain stays as it is: the item, of which no person has heard, says nothing.
+func About(doing, name string, err error) error {
+	for _, whole := range []error{ErrLocked, ErrUnavailable, ErrDismissed} {
+		if errors.Is(err, whole) {
+			return err
+		}
+	}
+	return fmt.Errorf("%s %s: %w", doing, brief(name), err)
+}
+
+// brief is a name as an error shows it: hashes are long, and their first digits
 // tell two of them apart.
-func Brief(name string) string {
-	hash, rest, ok := strings.Cut(name, ".")
-	if len(hash) > 8 {
-		hash = hash[:6] + "…"
+func brief(name string) string {
+	labels := strings.Split(name, ".")
+	for i, label := range labels {
+		if len(label) > 8 {
+			labels[i] = label[:6] + "…"
+		}
 	}
-	if !ok {
-		return hash
-	}
-	return hash + "." + rest
+	return strings.Join(labels, ".")
 }

@@ -145,7 +145,7 @@ func checkStatus(profiles []sink.Profile, now time.Time) error {
 func (a *app) explainMissing(ctx context.Context, k *keeper.Keeper, missing error) error {
 	refs, err := k.Store.Indexed(ctx)
 	if err != nil {
-		return errors.Join(missing, err)
+		return fmt.Errorf("%w, and whether logins are lost with it the keychain does not say: %w", missing, err)
 	}
 	n := 0
 	for _, ref := range refs {

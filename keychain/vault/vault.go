@@ -129,7 +129,7 @@ func (v *Vault) Get(_ context.Context, name string) ([]byte, error) {
 			return value, nil
 		}
 	}
-	return nil, fmt.Errorf("reading %s: %w", keychain.Brief(name), err)
+	return nil, keychain.About("reading", name, err)
 }
 
 // Set stores value under name, in place of what is there, and reads it back.
@@ -138,14 +138,14 @@ func (v *Vault) Set(_ context.Context, name string, value []byte) error {
 		return err
 	}
 	if len(value) > keychain.MaxValue {
-		return fmt.Errorf("storing %s: %w: %d bytes of at most %d", keychain.Brief(name), keychain.ErrTooBig, len(value), keychain.MaxValue)
+		return keychain.About("storing", name, fmt.Errorf("%w: %d bytes of at most %d", keychain.ErrTooBig, len(value), keychain.MaxValue))
 	}
 	key, err := v.open()
 	if err == nil {
 		err = v.replace(key, name, value)
 	}
 	if err != nil {
-		return fmt.Errorf("storing %s: %w", keychain.Brief(name), err)
+		return keychain.About("storing", name, err)
 	}
 	return nil
 }
@@ -160,7 +160,7 @@ func (v *Vault) Delete(_ context.Context, name string) error {
 		err = unavailable(disk.Remove(v.path(name)))
 	}
 	if err != nil {
-		return fmt.Errorf("deleting %s: %w", keychain.Brief(name), err)
+		return keychain.About("deleting", name, err)
 	}
 	return nil
 }
