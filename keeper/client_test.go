@@ -176,6 +176,55 @@ func TestATradedLoginStaysWhereItWasMade(t *testing.T) {
 	}
 }
 
+// TestASignInOutlivesAnExchangeThatFails for a moment: what the person waited for is
+// kept, and traded as soon as that is possible. One that is refused is no login.
+func TestASignInOutlivesAnExchangeThatFails(t *testing.T) {
+	var answers []int
+	exchange := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		status := http.StatusOK
+		if len(answers) > 0 {
+			status, answers = answers[0], answers[1:]
+		}
+		w.WriteHeader(status)
+		if status == http.StatusOK {
+			_, _ = fmt.Fprintf(w, `{"token":"short","expires_at":%d}`, time.Now().Add(time.Hour).Unix())
+		}
+	}))
+	defer exchange.Close()
+	for name, c := range map[string]struct {
+		answers []int
+		kept    bool
+		later   bool // the token comes at the second attempt
+	}{
+		"once":         {answers: []int{503}, kept: true},
+		"for a minute": {answers: []int{500, 502}, kept: true, later: true},
+		"refused":      {answers: []int{401}},
+		"no licence":   {answers: []int{403}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answers = c.answers
+			d := newDesk(t, oauthtest.Options{})
+			entry := d.server.Provider()
+			entry.OAuth.Exchange = &provider.Exchange{Endpoint: exchange.URL, Token: "token", Expires: "expires_at"}
+			k := d.keeperOf(provider.Catalog{entry})
+			p, err := k.Login(t.Context(), d.request("alice"))
+			if (err == nil) != c.kept {
+				t.Fatalf("login: %v", err)
+			}
+			if !c.kept {
+				return
+			}
+			if got := d.profile(p.Ref); got.Generation == 0 || (p.Left(sink.Now()) > time.Minute) == c.later {
+				t.Errorf("after the login: %+v", got)
+			}
+			k.Clock = func() sink.Moment { return sink.Moment{Wall: time.Now().Add(5 * time.Minute)} }
+			if tok, err := k.Refresh(t.Context(), p); err != nil || tok.Access.Reveal() != "short" {
+				t.Errorf("token %q, %v", tok.Access.Reveal(), err)
+			}
+		})
+	}
+}
+
 // TestAClientsSecretIsForOneEndpoint: an entry that names another token endpoint
 // does not get it.
 func TestAClientsSecretIsForOneEndpoint(t *testing.T) {

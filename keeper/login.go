@@ -237,7 +237,16 @@ func (k *Keeper) login(ctx context.Context, w ways, r LoginRequest, pin sink.Pin
 			return sink.Profile{}, err
 		}
 	}
-	return k.save(ctx, r, newCredential(r.Provider, pin, t, k.life(t, k.now())))
+	p, err := k.save(ctx, r, newCredential(r.Provider, pin, t, k.life(t, k.now())))
+	if err != nil || !t.Access.Empty() {
+		return p, err
+	}
+	fresh, err := k.Refresh(ctx, p)
+	if err != nil {
+		k.Log.Warn("signed in; the token is still to come", "profile", p.ID, "err", err)
+		return p, nil
+	}
+	return fresh.Profile, nil
 }
 
 // save puts a new credential under the first fitting profile id.

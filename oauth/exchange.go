@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -42,10 +43,15 @@ func (c *Client) trade(ctx context.Context, p provider.OAuth, long secret.Text) 
 }
 
 // traded is a sign-in's token, traded for the first time: what was issued then is
-// what renews.
+// what renews. A sign-in is not lost for an exchange that does not answer, or is busy
+// or broken: its token is then one that is over already.
 func (c *Client) traded(ctx context.Context, p provider.OAuth, t Token) (Token, error) {
 	t.Refresh = t.Access
 	short, err := c.trade(ctx, p, t.Refresh)
 	t.Access, t.Expiry = short.Access, short.Expiry
+	if e, ok := errors.AsType[*Error](err); ok && e.Class == Transient && (e.Status == 0 || e.Status == http.StatusTooManyRequests || e.Status >= 500) {
+		t.Expiry = time.Now()
+		return t, nil
+	}
 	return t, err
 }

@@ -26,6 +26,8 @@ import (
 
 // Token is what the token endpoint issued.
 type Token struct {
+	// Access is empty after a sign-in whose first exchange ([provider.Exchange]) did
+	// not come about: Refresh tries it again.
 	Access secret.Text
 	// Refresh is empty where the server did not issue one: at a refresh the one
 	// that was sent stays good (RFC 6749 §6).
