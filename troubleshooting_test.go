@@ -4,10 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"maps"
-	"os"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -92,20 +89,13 @@ func programText(t *testing.T) (said []string, explained map[string]explanation)
 	errorText, exits := map[string]string{}, map[string]string{}
 	explained = map[string]explanation{}
 	var named [][2]string
-	fsys := os.DirFS(".")
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && skipped(fsys, name) {
-			return fs.SkipDir
-		}
-		if path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "tools/") {
-			return nil
+	for _, name := range goFiles(t) {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
@@ -134,10 +124,6 @@ func programText(t *testing.T) (said []string, explained map[string]explanation)
 			}
 			return true
 		})
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	for _, n := range named {
 		explained[n[0]] = explanation{errorText[n[0]], exits[n[1]]}

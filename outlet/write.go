@@ -65,9 +65,9 @@ func (l List) Add(ctx context.Context, o Outlet, fetch Fetch) error {
 	return nil
 }
 
-// Write brings a file up to date and notes what came of it. A file whose login is
-// gone loses what is ours in it. Due, if there is one, is asked again under the
-// lock whether there is still something to do.
+// Write brings a file up to date, one that All tells of, and notes what came of it.
+// A file whose login is gone loses what is ours in it. Due, if there is one, is asked
+// again under the lock whether there is still something to do.
 func (l List) Write(ctx context.Context, o Outlet, due func(Outlet) bool, fetch Fetch) error {
 	unlock, err := l.lock(ctx, o)
 	if err != nil {
