@@ -260,6 +260,27 @@ func TestStatesOfALogin(t *testing.T) {
 	}
 }
 
+// TestMenuInDocuments: docs/desktop.md calls the entries of the menu what they are
+// called there.
+func TestMenuInDocuments(t *testing.T) {
+	t.Parallel()
+	words, err := os.ReadFile("cmd/tray/view/words.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(documents(t)["docs/desktop.md"], "\n## The icon and its menu\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	entries := regexp.MustCompile(`\*([A-Z][^*]+)\*`).FindAllStringSubmatch(section, -1)
+	if len(entries) < 8 {
+		t.Errorf("docs/desktop.md names %d entries of the menu; the pattern of this test is wrong", len(entries))
+	}
+	for _, m := range entries {
+		if !strings.Contains(string(words), `"`+m[1]) {
+			t.Errorf("docs/desktop.md names %q, which is not in the menu", m[1])
+		}
+	}
+}
+
 var jsonc = regexp.MustCompile("(?s)```jsonc\n(.*?)```")
 
 func TestProviderFilesInDocumentsLoad(t *testing.T) {
