@@ -19,9 +19,12 @@ import (
 // half minute of make bench.
 var idle = flag.Duration("tray.idle", 30*time.Second, "how long the idle tray is measured")
 
+// peer is another program with an icon, to be measured in the same time.
+var peer = flag.String("tray.peer", "", "program with an icon, whose `path` is absolute, to measure beside the tray")
+
 // BenchmarkTrayIdle is what the tray costs a person with 50 logins, and a panel,
 // who leaves it alone; and, in the same time, a program with an icon that does
-// nothing. A switch is a thread of it that went to sleep and has to be woken. A
+// nothing, and a peer's. A switch is a thread of it that went to sleep and has to be woken. A
 // turn is one look at the profile files, by its loop or its keeper's.
 func BenchmarkTrayIdle(b *testing.B) {
 	need(b, "Xvfb", "xdotool", "xfce4-panel")
@@ -33,16 +36,27 @@ func BenchmarkTrayIdle(b *testing.B) {
 	d.panel()
 	tr := d.keytrayTray()
 	d.iconAt()
-	bare := d.startTray(trayapp(b))
 	d.settle(tr)
-	d.settle(bare)
+	others := map[string]*tray{"bare-": d.startTray(trayapp(b))}
+	if *peer != "" {
+		// Nobody waits for its menu, which need not be one that this package reads.
+		others["peer-"] = &tray{launched: d.launch(*peer)}
+	}
+	for _, other := range others {
+		d.settle(other)
+	}
 	for b.Loop() {
 		turns := d.countTurns()
-		before, bareBefore, began := usageOf(b, tr.PID()), usageOf(b, bare.PID()), time.Now()
+		before, beforeOf, began := usageOf(b, tr.PID()), map[string]usage{}, time.Now()
+		for name, other := range others {
+			beforeOf[name] = usageOf(b, other.PID())
+		}
 		pass(b, *idle)
 		took := time.Since(began)
 		reportIdle(b, "", before, usageOf(b, tr.PID()), took)
-		reportIdle(b, "bare-", bareBefore, usageOf(b, bare.PID()), took)
+		for name, other := range others {
+			reportIdle(b, name, beforeOf[name], usageOf(b, other.PID()), took)
+		}
 		b.ReportMetric(float64(turns())/took.Minutes(), "turns/min")
 	}
 	b.ReportMetric(0, "ns/op") // it would be the time that was asked for

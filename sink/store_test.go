@@ -18,7 +18,7 @@ import (
 
 // world is one state root with its keychain and its place for locks.
 type world struct {
-	t          *testing.T
+	t          testing.TB
 	keychain   *sinktest.Keychain
 	dir, place string
 }

@@ -24,16 +24,16 @@ type model struct {
 
 const modelSays = "OK from the model"
 
-func startModel(t *testing.T) *model {
-	t.Helper()
+func startModel(tb testing.TB) *model {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	m := &model{url: "http://" + l.Addr().String() + "/v1"}
 	s := &http.Server{Handler: m, ReadHeaderTimeout: 5 * time.Second}
 	go s.Serve(l)
-	t.Cleanup(func() { s.Close() })
+	tb.Cleanup(func() { s.Close() })
 	return m
 }
 

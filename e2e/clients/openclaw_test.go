@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,28 +30,28 @@ type claw struct {
 }
 
 // newClaw is one that knows the model, and gets nothing of the network but that.
-func newClaw(t *testing.T, version string) *claw {
-	t.Helper()
-	packages := need(t, "openclaw-"+version)
-	r := &claw{rig: newRig(t), model: startModel(t), server: oauthtest.New(oauthtest.Options{})}
+func newClaw(tb testing.TB, version string) *claw {
+	tb.Helper()
+	packages := need(tb, "openclaw-"+version)
+	r := &claw{rig: newRig(tb), model: startModel(tb), server: oauthtest.New(oauthtest.Options{})}
 	r.folder = filepath.Join(r.home, ".openclaw")
-	if err := r.server.Start(t.Context(), "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
+	if err := r.server.Start(tb.Context(), "127.0.0.1:0"); err != nil {
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { r.server.Close() })
+	tb.Cleanup(func() { r.server.Close() })
 	r.program = filepath.Join(r.dir, "bin/openclaw")
 	if err := os.Symlink(filepath.Join(packages, "openclaw", "openclaw.mjs"), r.program); err != nil { // as npm install -g does
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r.env = append(r.env, "NODE_COMPILE_CACHE="+filepath.Join(packages, ".compiled")) // a second run is faster by it
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if files := r.in(r.server.Secrets()); len(files) > 0 {
-			t.Errorf("a token is in clear in %q", files)
+			tb.Errorf("a token is in clear in %q", files)
 		}
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
@@ -267,4 +268,32 @@ func TestNewestOpenClaw(t *testing.T) {
 	if config, err := os.ReadFile(filepath.Join(r.folder, "openclaw.json")); err != nil || strings.Contains(string(config), "keytray") {
 		t.Errorf("after disconnect openclaw.json still names keytray (%v)", err)
 	}
+}
+
+// BenchmarkModelsStatus has OpenClaw and Keytray tell, in turn, of the one login
+// there is, and reports medians.
+func BenchmarkModelsStatus(b *testing.B) {
+	r := newClaw(b, "2026.9.6")
+	r.profiles() // this makes its database
+	r.provider(filepath.Join(r.home, ".local", "state", "keytray"))
+	r.signIn("alice")
+	r.must(keytray, "openclaw", "connect")
+	took, peak := map[string][]float64{}, map[string][]float64{}
+	for b.Loop() {
+		for name, program := range map[string]string{"openclaw": r.program, "keytray": keytray} {
+			got := r.run("", program, "models", "status", "--json")
+			if got.code != 0 || !json.Valid([]byte(got.stdout)) {
+				b.Fatalf("%s models status: exit %d\n%s", name, got.code, got.stderr)
+			}
+			took[name] = append(took[name], got.took.Seconds()*1000)
+			peak[name] = append(peak[name], float64(got.peak)/(1<<20))
+		}
+	}
+	for name := range took {
+		slices.Sort(took[name])
+		slices.Sort(peak[name])
+		b.ReportMetric(took[name][b.N/2], name+"-ms")
+		b.ReportMetric(peak[name][b.N/2], name+"-MiB")
+	}
+	b.ReportMetric(0, "ns/op") // of both together
 }

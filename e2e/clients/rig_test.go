@@ -101,59 +101,59 @@ func buildAndRun(m *testing.M) int {
 }
 
 // node is the one that e2e/setup.sh installs.
-func node(t *testing.T) string {
-	t.Helper()
+func node(tb testing.TB) string {
+	tb.Helper()
 	dir, err := filepath.Abs("../node_modules/node-linux-" + strings.Replace(runtime.GOARCH, "amd", "x", 1) + "/bin")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return dir
 }
 
 // need skips the test unless that client was installed, and returns the folder of
 // its packages. setup.sh fails where npm answers and a client cannot be had.
-func need(t *testing.T, name string) (packages string) {
-	t.Helper()
+func need(tb testing.TB, name string) (packages string) {
+	tb.Helper()
 	if !*wanted {
-		t.Skip("real clients take minutes: make test-clients")
+		tb.Skip("real clients take minutes: make test-clients")
 	}
 	dir, err := filepath.Abs(filepath.Join(name, "node_modules"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, ".installed")); err != nil {
-		t.Skipf("%s is not installed: npm did not answer, or setup.sh was not asked for it", name)
+		tb.Skipf("%s is not installed: npm did not answer, or setup.sh was not asked for it", name)
 	}
 	return dir
 }
 
 // rig is a private desktop for keytray and the clients.
 type rig struct {
-	t         *testing.T
+	t         testing.TB
 	dir, home string
 	bus       *session.Session
 	env       []string
 }
 
-func newRig(t *testing.T) *rig {
-	t.Helper()
+func newRig(tb testing.TB) *rig {
+	tb.Helper()
 	dir, err := os.MkdirTemp("", "clients-") //nolint:usetesting // a socket's path holds 107 bytes
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	r := &rig{t: t, dir: dir, home: filepath.Join(dir, "home")}
+	tb.Cleanup(func() { os.RemoveAll(dir) })
+	r := &rig{t: tb, dir: dir, home: filepath.Join(dir, "home")}
 	for _, d := range []string{"bin", "session", "tmp", "home"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
-	if r.bus, err = session.Start(t.Context(), filepath.Join(dir, "session")); err != nil {
-		t.Fatal(err)
+	if r.bus, err = session.Start(tb.Context(), filepath.Join(dir, "session")); err != nil {
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { r.bus.Close() })
+	tb.Cleanup(func() { r.bus.Close() })
 	r.env = append(r.bus.Env(), "HOME="+r.home, "TMPDIR="+filepath.Join(dir, "tmp"), "LANG=C.UTF-8",
-		"PATH="+strings.Join([]string{filepath.Join(dir, "bin"), node(t), "/usr/bin", "/bin"}, ":"))
+		"PATH="+strings.Join([]string{filepath.Join(dir, "bin"), node(tb), "/usr/bin", "/bin"}, ":"))
 	return r
 }
 
@@ -167,10 +167,12 @@ func (r *rig) write(path, text string) {
 	}
 }
 
-// said is what a program printed, and how it ended.
+// said is what a program printed, how it ended, and what it took.
 type said struct {
 	stdout, stderr string
 	code           int
+	took           time.Duration
+	peak           int64 // of its memory, bytes
 }
 
 // run runs a program for at most four minutes.
@@ -187,8 +189,10 @@ func (r *rig) run(stdin, program string, args ...string) said {
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		r.t.Fatalf("%s %s: %v", filepath.Base(program), strings.Join(args, " "), err)
 	}
-	r.t.Logf("%s %s: exit %d after %.1f s", filepath.Base(program), strings.Join(args, " "), cmd.ProcessState.ExitCode(), time.Since(began).Seconds())
-	return said{out.String(), complaint.String(), cmd.ProcessState.ExitCode()}
+	took := time.Since(began)
+	r.t.Logf("%s %s: exit %d after %.1f s", filepath.Base(program), strings.Join(args, " "), cmd.ProcessState.ExitCode(), took.Seconds())
+	peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+	return said{out.String(), complaint.String(), cmd.ProcessState.ExitCode(), took, peak}
 }
 
 // must runs a program and expects it to succeed.

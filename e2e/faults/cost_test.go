@@ -3,9 +3,11 @@
 package faults
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -21,8 +23,13 @@ import (
 	"github.com/keytray/keytray/sink"
 )
 
-// cost is what a renewal spends its time on.
-type cost struct{ lock, reads, journal, http, server, writes, mirror atomic.Int64 }
+// cost is what a renewal spends its time on, and how much it asks for: calls of the
+// keychain, and bytes that go to it and to the disk.
+type cost struct {
+	lock, reads, journal, http, server, writes, mirror atomic.Int64
+
+	calls, stored, written atomic.Int64
+}
 
 func measure(into *atomic.Int64) (done func()) {
 	began := time.Now()
@@ -38,16 +45,26 @@ type costlyKeychain struct {
 
 func (k costlyKeychain) Get(ctx context.Context, name string) ([]byte, error) {
 	defer measure(&k.reads)()
+	k.calls.Add(1)
 	return k.Secrets.Get(ctx, name)
 }
 
 func (k costlyKeychain) Set(ctx context.Context, name string, value []byte) error {
 	defer measure(&k.writes)()
+	k.calls.Add(1)
+	k.stored.Add(int64(len(value)))
 	return k.Secrets.Set(ctx, name, value)
+}
+
+func (k costlyKeychain) Delete(ctx context.Context, name string) error {
+	defer measure(&k.writes)()
+	k.calls.Add(1)
+	return k.Secrets.Delete(ctx, name)
 }
 
 func (k costlyKeychain) Barrier(ctx context.Context) error {
 	defer measure(&k.reads)()
+	k.calls.Add(1)
 	return k.Secrets.Barrier(ctx)
 }
 
@@ -75,16 +92,19 @@ func (d costlyDisk) Read(path string, limit int64) ([]byte, error) {
 
 func (d costlyDisk) Replace(path string, b []byte) error {
 	defer measure(d.of(path))()
+	d.written.Add(int64(len(b)))
 	return d.Disk.Replace(path, b)
 }
 
 func (d costlyDisk) Reserve(path string, size int) error {
 	defer measure(d.of(path))()
+	d.written.Add(int64(size))
 	return d.Disk.Reserve(path, size)
 }
 
 func (d costlyDisk) Fill(reserved, path string, b []byte) error {
 	defer measure(d.of(path))()
+	d.written.Add(int64(len(b)))
 	return d.Disk.Fill(reserved, path, b)
 }
 
@@ -167,6 +187,9 @@ func BenchmarkRefresh(b *testing.B) {
 	for _, s := range steps {
 		s.of.Store(0)
 	}
+	c.calls.Store(0)
+	c.stored.Store(0)
+	c.written.Store(0)
 	for b.Loop() {
 		ahead.Add(int64(2 * time.Hour))
 		if _, err := k.Token(b.Context(), p, 0); err != nil {
@@ -191,6 +214,29 @@ func BenchmarkRefresh(b *testing.B) {
 		b.ReportMetric(per(s.of), s.name+"-ms")
 	}
 	b.ReportMetric(rest, "rest-ms")
+	b.ReportMetric(float64(c.calls.Load())/float64(b.N), "keychain-calls")
+	b.ReportMetric(float64(c.stored.Load())/float64(b.N), "keychain-bytes")
+	b.ReportMetric(float64(c.written.Load())/float64(b.N), "disk-bytes")
 	b.ReportMetric(all, "own-ms")
 	b.ReportMetric(0, "ns/op") // own-ms says it
+}
+
+// BenchmarkRefreshSyscalls has strace count what a keytray token that renews asks of
+// the disk.
+func BenchmarkRefreshSyscalls(b *testing.B) {
+	need(b, "strace")
+	s := newStage(b, options{})
+	log := filepath.Join(b.TempDir(), "strace")
+	for b.Loop() {
+		s.expired()
+		got := s.start([]string{"strace", "-f", "-qq", "-o", log, "-e", "trace=fsync,fdatasync,rename,renameat,renameat2"}, "token", profileID).wait()
+		s.check(got, 0)
+	}
+	calls, err := os.ReadFile(log) // of the last one
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(bytes.Count(calls, []byte("sync("))), "fsyncs")
+	b.ReportMetric(float64(bytes.Count(calls, []byte(" rename"))), "renames")
+	b.ReportMetric(0, "ns/op") // mostly that of signing in
 }

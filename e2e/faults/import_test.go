@@ -19,7 +19,7 @@ import (
 // foreign is another program's file with a login in it. It lies outside of the
 // stage's folder, which no secret may be in.
 type foreign struct {
-	t             *testing.T
+	t             testing.TB
 	dir, path     string
 	refresh, name string
 }

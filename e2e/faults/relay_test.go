@@ -55,25 +55,25 @@ type verdict struct {
 	fail bool
 }
 
-func startRelay(t *testing.T, address string) *relay {
-	t.Helper()
+func startRelay(tb testing.TB, address string) *relay {
+	tb.Helper()
 	target, ok := strings.CutPrefix(address, "unix:path=")
 	if !ok {
-		t.Fatalf("the bus is at %q, want a path", address)
+		tb.Fatalf("the bus is at %q, want a path", address)
 	}
 	target, _, _ = strings.Cut(target, ",")
 	target, err := dbus.UnescapeBusAddressValue(target)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	dir, err := os.MkdirTemp("", "kt-") //nolint:usetesting // a socket's path holds 107 bytes
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	path := filepath.Join(dir, "bus")
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r := &relay{address: "unix:path=" + path, target: target}
 	var serving sync.WaitGroup
@@ -86,7 +86,7 @@ func startRelay(t *testing.T, address string) *relay {
 			serving.Go(func() { r.serve(c) })
 		}
 	})
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		l.Close()
 		os.RemoveAll(dir)
 	})

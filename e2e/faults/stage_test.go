@@ -124,7 +124,7 @@ const (
 
 // stage is a private desktop with a server and the keytray that lives there.
 type stage struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	root  string // the state root
 	home  string
@@ -150,18 +150,18 @@ type options struct {
 
 // newStage builds a stage. When the test ends all that it holds is searched for
 // secrets.
-func newStage(t *testing.T, o options) *stage {
-	t.Helper()
+func newStage(tb testing.TB, o options) *stage {
+	tb.Helper()
 	if o.files {
-		need(t)
+		need(tb)
 	} else {
-		need(t, "dbus-daemon", "gnome-keyring-daemon")
+		need(tb, "dbus-daemon", "gnome-keyring-daemon")
 	}
-	dir := t.TempDir()
-	s := &stage{t: t, dir: dir, root: filepath.Join(dir, "root"), home: filepath.Join(dir, "home"), tracer: make(chan chan struct{}, 8)}
+	dir := tb.TempDir()
+	s := &stage{t: tb, dir: dir, root: filepath.Join(dir, "root"), home: filepath.Join(dir, "home"), tracer: make(chan chan struct{}, 8)}
 	for _, d := range []string{"home", "root", "tmp", "log", "session"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if o.prepare != nil {
@@ -171,7 +171,7 @@ func newStage(t *testing.T, o options) *stage {
 	if !o.files {
 		address = s.startBus()
 	}
-	s.as = startServer(t, o.server)
+	s.as = startServer(tb, o.server)
 	s.env = []string{
 		"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8",
 		"DBUS_SESSION_BUS_ADDRESS=" + address,
@@ -184,7 +184,7 @@ func newStage(t *testing.T, o options) *stage {
 	if o.files {
 		s.chooseFiles()
 	}
-	t.Cleanup(s.noSecrets)
+	tb.Cleanup(s.noSecrets)
 	return s
 }
 

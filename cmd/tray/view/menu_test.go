@@ -3,6 +3,7 @@ package view_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -318,5 +319,20 @@ func TestTheMenuChangesWithTheMinutes(t *testing.T) {
 	}
 	if at := state().Changes(); !at.IsZero() {
 		t.Errorf("an empty menu changes at %v", at)
+	}
+}
+
+// BenchmarkMenu builds the menu of so many logins, all of one provider.
+func BenchmarkMenu(b *testing.B) {
+	for _, n := range []int{10, 100, 1000, 10_000} {
+		s := state()
+		for i := range n {
+			s.Profiles = append(s.Profiles, login(fmt.Sprintf("person%d", i), time.Hour))
+		}
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				words.Menu(s)
+			}
+		})
 	}
 }
