@@ -5,7 +5,7 @@
 # make demo    one login from browser to export, on a private keyring, nothing left behind
 # make build   bin/keytray and bin/keytray-tray
 # make dist VERSION=1.2.3  dist/: what people install, for all systems (packaging/README.md)
-# make bench   benchmarks
+# make bench   benchmarks beside the programs of others, into bench/RESULTS.md: ten minutes
 #
 # For packagers: GO is the go command, VERSION what `keytray version` prints
 # (without it, what git knows), GOFLAGS and the like go through.
@@ -23,6 +23,9 @@ VULNDB ?= $(lastword $(sort $(wildcard ../shared/data/go-vulndb-*.tgz)))
 # How long `make soak` runs: simulations, and renewals that are killed.
 SIMRUNS ?= 100000
 KILLS   ?= 500
+
+# How long `make bench` measures the idle tray.
+IDLE ?= 1m
 
 CROSS = linux/amd64 linux/arm64 windows/amd64 darwin/arm64 darwin/amd64
 
@@ -61,6 +64,8 @@ test:
 	@$(tool) gotestsum --format pkgname -- -run Simulation ./keeper
 	$(call say,test: what other programs make of keytray helper)
 	@$(GO) test -C e2e/parsers -count=1 -timeout 5m $(TESTFLAGS) ./...
+	$(call say,test: the page of benchmarks)
+	@$(GO) test -C bench $(TESTFLAGS) ./...
 
 # Minutes; the tests are skipped where npm does not answer. What is for
 # TESTFLAGS=-short is less of OpenClaw, whose gateway takes its time, and neither
@@ -87,7 +92,8 @@ mutants:
 	$(GO) test -v -run TestMutants -timeout 90m ./keeper -mutants
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	@sh bench/setup.sh
+	$(GO) run -C bench . -idle $(IDLE)
 
 clean:
 	rm -rf bin dist artifacts
@@ -106,12 +112,14 @@ tidy-check:
 	@cd tools && $(GO) mod tidy -diff
 	@cd e2e/servers && $(GO) mod tidy -diff
 	@cd e2e/parsers && $(GO) mod tidy -diff
+	@cd bench && $(GO) mod tidy -diff
 
 vet:
 	$(call say,check: go vet)
 	@$(GO) vet ./...
 	@$(GO) vet -C e2e/servers ./...
 	@$(GO) vet -C e2e/parsers ./...
+	@$(GO) vet -C bench ./...
 
 # Also for the systems that this is not, the packages that have other files there:
 # those are seen by nobody else, and cross does the rest. The tray draws with cgo on
@@ -124,6 +132,7 @@ lint:
 	GOOS=linux "$$lint" run; \
 	(cd e2e/servers && "$$lint" run -c ../../.golangci.yml); \
 	(cd e2e/parsers && "$$lint" run -c ../../.golangci.yml); \
+	(cd bench && "$$lint" run -c ../.golangci.yml); \
 	for os in windows darwin; do \
 		echo "check: golangci-lint for $$os"; \
 		others=$$({ files linux; files $$os; } | sort | uniq -u | cut -d' ' -f1 | uniq); \
