@@ -55,6 +55,8 @@ func (a *app) watch(ctx context.Context, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := setup.Resident(ctx, "watch")
+	defer stop()
 	a.warn(a.takeIn(ctx, k))
 	a.world.Sweep(ctx)
 	folders, err := setup.WatchFiles(k.Store)
@@ -72,7 +74,11 @@ func (a *app) watch(ctx context.Context, asJSON bool) error {
 	if asJSON {
 		w.write = writeLineJSON
 	}
-	return w.run(ctx)
+	err = w.run(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, setup.ErrReplaced) {
+		fmt.Fprintf(a.sys.stderr, "keytray: ended: %s\n", cause)
+	}
+	return err
 }
 
 // watcher is one `keytray watch`. What it prints it reads from the profile

@@ -174,13 +174,19 @@ func (p *program) live(ctx context.Context, own string, file *os.File) (anew []s
 		return nil, nil
 	}
 	defer release()
+	ctx, stop := setup.Resident(ctx, "tray")
+	defer stop()
 	p.world.Sweep(ctx)
 	t, err := p.newTray(k, words, own, file)
 	if err != nil {
 		return nil, err
 	}
 	defer t.files.Close()
-	return p.show(ctx, t)
+	anew, err = p.show(ctx, t)
+	if cause := context.Cause(ctx); errors.Is(cause, setup.ErrReplaced) {
+		p.world.Log.Info("ended", "why", cause)
+	}
+	return anew, err
 }
 
 // sayAlready tells a person who started a second tray that there is one.
