@@ -99,6 +99,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 keychain locked or absent,
 	root.PersistentFlags().BoolVar(&a.wanted.Passphrase, "passphrase", false, "with --keychain file, lock the new identity by a passphrase")
 	a.addCommands(root)
 	root.AddCommand(a.packagerCommands()...)
+	root.AddCommand(a.installerCommands()...)
 	return root
 }
 
