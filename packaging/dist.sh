@@ -109,22 +109,8 @@ mkdir -p "$out/winget" "$out/scoop"
 for f in packaging/windows/winget/*.yaml; do fill "$f" "$out/winget/${f##*/}"; done
 fill packaging/windows/scoop/keytray.json "$out/scoop/keytray.json"
 
-# --- macOS: the command as it is, and a bundle that a Mac finishes
-for arch in amd64 arm64; do
-  build darwin $arch ./cmd/keytray keytray ''
-  name=keytray-$VERSION-darwin-$arch
-  app=$work/$name/Keytray.app/Contents
-  mkdir -p "$app/MacOS" "$app/Resources"
-  cp "$work/darwin-$arch/keytray" "$app/MacOS/"
-  fill packaging/macos/Info.plist "$app/Info.plist"
-  png2icns "$app/Resources/keytray.icns" "$share/icons/"{16x16,32x32,48x48,128x128,256x256}/apps/keytray.png >/dev/null
-  ln -s Keytray.app/Contents/MacOS/keytray "$work/$name/keytray"
-  fill packaging/macos/finish.sh "$work/$name/finish.sh"
-  chmod 755 "$work/$name/finish.sh"
-  cp packaging/macos/entitlements.plist packaging/macos/io.github.keytray.tray.plist LICENSE README.md "$share/THIRD_PARTY_LICENSES" "$work/$name/"
-  cp -r "$share/man" "$share/completion" "$work/$name/"
-  archive "$name" tar.gz
-done
+say "building for macOS"
+packaging/macos/build.sh "$VERSION" "$out"
 
 (cd "$out" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS)
 say "$(grep -c . "$out/SHA256SUMS") files in $out"

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -40,6 +41,26 @@ func TestAgent(t *testing.T) {
 	}
 	if _, err := (agent{program: a.program}).enabled(); err == nil {
 		t.Error("read without a home")
+	}
+}
+
+// TestAgentIsThatOfThePackage: who copies the packaged agent, for all users say,
+// has the setting in the menu that the tray itself would have written.
+func TestAgentIsThatOfThePackage(t *testing.T) {
+	t.Parallel()
+	const folder = "../../../packaging/macos/"
+	for file, want := range map[string]string{
+		agentLabel + ".plist":     plist("/Applications/Keytray.app/Contents/MacOS/keytray-tray"),
+		"Info.plist":              "<key>CFBundleIdentifier</key>\n\t<string>" + agentLabel + "</string>",
+		"homebrew/keytray-app.rb": `launchctl: "` + agentLabel + `"`,
+	} {
+		b, err := os.ReadFile(folder + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), want) {
+			t.Errorf("%s does not say\n%s", file, want)
+		}
 	}
 }
 

@@ -2,19 +2,39 @@
 class Keytray < Formula
   desc "Keep the logins of AI tools signed in, and hand out access tokens"
   homepage "https://github.com/keytray/keytray"
-  url "https://github.com/keytray/keytray/archive/refs/tags/v@VERSION@.tar.gz"
-  sha256 "@SHA256:source@"
+  version "@VERSION@"
   license "MIT"
 
-  depends_on "go" => :build
+  on_macos do
+    on_arm do
+      url "https://github.com/keytray/keytray/releases/download/v@VERSION@/keytray-@VERSION@-darwin-arm64.tar.gz"
+      sha256 "@SHA256:darwin-arm64@"
+    end
+    on_intel do
+      url "https://github.com/keytray/keytray/releases/download/v@VERSION@/keytray-@VERSION@-darwin-amd64.tar.gz"
+      sha256 "@SHA256:darwin-amd64@"
+    end
+  end
+  on_linux do
+    on_arm do
+      url "https://github.com/keytray/keytray/releases/download/v@VERSION@/keytray-@VERSION@-linux-arm64.tar.gz"
+      sha256 "@SHA256:linux-arm64@"
+    end
+    on_intel do
+      url "https://github.com/keytray/keytray/releases/download/v@VERSION@/keytray-@VERSION@-linux-amd64.tar.gz"
+      sha256 "@SHA256:linux-amd64@"
+    end
+  end
 
   def install
-    ldflags = "-s -w -X main.version=#{version}"
-    system "go", "build", *std_go_args(ldflags: ldflags), "./cmd/keytray"
-    system "go", "build", *std_go_args(ldflags: ldflags, output: bin/"keytray-tray"), "./cmd/tray"
+    bin.install "keytray"
+    bin.install "keytray-tray" if OS.linux?
     bin.install_symlink "keytray" => "docker-credential-keytray"
     bin.install_symlink "keytray" => "git-credential-keytray"
-    generate_completions_from_executable(bin/"keytray", "completion")
+    man1.install Dir["man/*.1"]
+    bash_completion.install "completion/keytray.bash" => "keytray"
+    zsh_completion.install "completion/_keytray"
+    fish_completion.install "completion/keytray.fish"
   end
 
   service do
@@ -24,6 +44,5 @@ class Keytray < Formula
 
   test do
     assert_match version.to_s, shell_output("#{bin}/keytray version")
-    assert_match "no logins", shell_output("#{bin}/keytray status --state-dir #{testpath} 2>&1")
   end
 end
