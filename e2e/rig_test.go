@@ -89,7 +89,7 @@ func touchSources() error {
 			return fs.SkipDir
 		}
 		switch filepath.Ext(path) {
-		case ".go", ".mjs", ".json", ".mod", ".sum":
+		case ".go", ".mjs", ".json", ".mod", ".sum", ".sh", ".nsi", ".manifest", ".svg":
 			_, err = os.Stat(path)
 		}
 		return err

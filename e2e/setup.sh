@@ -10,7 +10,7 @@ say() { echo "e2e/setup.sh: $*" >&2; }
 
 # Wine runs the Windows tests where Debian has it for this machine.
 windows=
-[ "$(uname -m)" != x86_64 ] || windows='wine:wine x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64-win32'
+[ "$(uname -m)" != x86_64 ] || windows='wine:wine x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64-win32 makensis:nsis osslsigncode:osslsigncode openssl:openssl'
 
 # missing prints the packages whose program is not there. A program from
 # elsewhere (a node of one's own, say) will do as well.

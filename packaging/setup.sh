@@ -5,7 +5,7 @@
 set -eu
 say() { echo "packaging/setup.sh: $*" >&2; }
 missing() {
-  for pair in makensis:nsis zip:zip unzip:unzip rsvg-convert:librsvg2-bin png2icns:icnsutils osslsigncode:osslsigncode \
+  for pair in makensis:nsis zip:zip unzip:unzip rsvg-convert:librsvg2-bin convert:imagemagick png2icns:icnsutils osslsigncode:osslsigncode \
     lintian:lintian desktop-file-validate:desktop-file-utils appstreamcli:appstream rpm:rpm plistutil:libplist-utils \
     ruby:ruby man:man-db fish:fish zsh:zsh debootstrap:debootstrap; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf ' %s' "${pair#*:}"

@@ -1,104 +1,161 @@
 ; The installer for Windows: for one user, without administrator's rights.
+; packaging/windows/build.sh makes it, and says what it is given.
 ;
-;   makensis -DVERSION=1.2.3 -DNUMBER=1.2.3.0 -DBUILD=folder -DOUT=file keytray.nsi
+;   keytray-setup.exe /S [/AUTOSTART] [/NOPATH] [/D=C:\folder]   installs or upgrades, silently
+;   uninstall.exe /S                                             removes it; logins stay
 ;
-;   keytray-setup.exe /S [/AUTOSTART] [/D=C:\folder]   installs or upgrades, silently
-;   uninstall.exe /S                                   removes it; logins stay
+; /D is the last, and without quotation marks. An upgrade keeps what was chosen.
 
 Unicode true
-!ifdef TARGET
-  Target ${TARGET} ; amd64-unicode for Wine that has no 32-bit part
-!endif
+Target amd64-unicode ; as the programs are, and what Wine without a 32-bit part can run
 !include MUI2.nsh
 !include LogicLib.nsh
 !include FileFunc.nsh
 !include Sections.nsh
+!include WordFunc.nsh
 
 Name "Keytray"
 OutFile "${OUT}"
 RequestExecutionLevel user
+ManifestDPIAware true
 InstallDir "$LOCALAPPDATA\Programs\Keytray"
 InstallDirRegKey HKCU "Software\Keytray" "InstallDir"
-SetCompressor /SOLID lzma
+SetCompressor /SOLID ${COMPRESSOR}
 ShowInstDetails nevershow
 ShowUninstDetails nevershow
-
-VIProductVersion "${NUMBER}"
-VIAddVersionKey ProductName "Keytray"
-VIAddVersionKey CompanyName "The Keytray authors"
-VIAddVersionKey LegalCopyright "MIT License"
-VIAddVersionKey FileDescription "Keytray Setup"
-VIAddVersionKey FileVersion "${VERSION}"
-VIAddVersionKey ProductVersion "${VERSION}"
+BrandingText "Keytray ${VERSION}"
+!ifdef SIGN
+  !uninstfinalize '"${SIGN}" "%1"' = 0
+!endif
 
 !define UNINSTALL "Software\Microsoft\Windows\CurrentVersion\Uninstall\Keytray"
-!define RUN "Software\Microsoft\Windows\CurrentVersion\Run"
+!define RUN "Software\Microsoft\Windows\CurrentVersion\Run" ; cmd/tray/autostart writes the same
+!define APPROVED "Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run"
+!define ONCE "Software\Microsoft\Windows\CurrentVersion\RunOnce"
+!define HOME "https://github.com/keytray/keytray"
+!define OLD "keytray-old-" ; how the files are called that a running program still needs
 
 !define MUI_ICON "${BUILD}\keytray.ico"
 !define MUI_UNICON "${BUILD}\keytray.ico"
-!define MUI_FINISHPAGE_RUN "$INSTDIR\keytray-tray.exe"
+!define MUI_HEADERIMAGE
+!define MUI_HEADERIMAGE_RIGHT
+!define MUI_HEADERIMAGE_BITMAP "${BUILD}\head.bmp"
+!define MUI_HEADERIMAGE_UNBITMAP "${BUILD}\head.bmp"
+!define MUI_WELCOMEFINISHPAGE_BITMAP "${BUILD}\side.bmp"
+!define MUI_COMPONENTSPAGE_SMALLDESC
+!define MUI_ABORTWARNING
+!define MUI_LICENSEPAGE_TEXT_BOTTOM "$(free)"
+!define MUI_LICENSEPAGE_BUTTON "$(^NextBtn)"
+!insertmacro MUI_PAGE_LICENSE "${BUILD}\LICENSE.txt"
 !insertmacro MUI_PAGE_COMPONENTS
+!define MUI_PAGE_CUSTOMFUNCTION_PRE onlyFirst
 !insertmacro MUI_PAGE_DIRECTORY
 !insertmacro MUI_PAGE_INSTFILES
+!define MUI_FINISHPAGE_TEXT "$(done)"
+!define MUI_FINISHPAGE_RUN "$INSTDIR\keytray-tray.exe"
+!define MUI_FINISHPAGE_RUN_TEXT "$(start)"
+!define MUI_FINISHPAGE_LINK "$(read)"
+!define MUI_FINISHPAGE_LINK_LOCATION "${HOME}#readme"
+!define MUI_FINISHPAGE_NOREBOOTSUPPORT
+!define MUI_PAGE_CUSTOMFUNCTION_SHOW finishShown
 !insertmacro MUI_PAGE_FINISH
+!define MUI_UNCONFIRMPAGE_TEXT_TOP "$(stay)"
 !insertmacro MUI_UNPAGE_CONFIRM
 !insertmacro MUI_UNPAGE_INSTFILES
 !insertmacro MUI_LANGUAGE "English"
 !insertmacro MUI_LANGUAGE "Japanese"
 
-; QuitTray asks the tray that was started from $INSTDIR to end, and waits for it,
-; at most 30 s: it finishes what it has sent. $R0 is 1 if there was one.
-; Other programs have windows of that class too, so the program's path decides.
-!macro QuitTray un
-Function ${un}QuitTray
-  Push $0
-  Push $1
-  Push $2
-  Push $3
-  Push $4
-  StrCpy $R0 0
-  StrCpy $0 0
-  next:
-    System::Call 'user32::FindWindowExW(p 0, p $0, w "SystrayClass", p 0) p.r0'
-    StrCmp $0 0 done
-    System::Call 'user32::GetWindowThreadProcessId(p r0, *i .r1)'
-    System::Call 'kernel32::OpenProcess(i 0x101000, i 0, i r1) p.r2' ; SYNCHRONIZE and PROCESS_QUERY_LIMITED_INFORMATION
-    StrCmp $2 0 next
-    System::Call 'kernel32::QueryFullProcessImageNameW(p r2, i 0, w .r3, *i ${NSIS_MAX_STRLEN} .r4) i.r4'
-    StrCmp $3 "$INSTDIR\keytray-tray.exe" 0 other
-    StrCpy $R0 1
-    System::Call 'user32::PostMessageW(p r0, i 0x10, p 0, p 0)' ; WM_CLOSE
-    System::Call 'kernel32::WaitForSingleObject(p r2, i 30000)'
-    System::Call 'kernel32::CloseHandle(p r2)'
-    StrCpy $0 0
-    Goto done
-  other:
-    System::Call 'kernel32::CloseHandle(p r2)'
-    Goto next
-  done:
-  Pop $4
-  Pop $3
-  Pop $2
-  Pop $1
-  Pop $0
-FunctionEnd
+VIProductVersion "${NUMBER}"
+!macro About LANG
+  VIAddVersionKey /LANG=${LANG} ProductName "Keytray"
+  VIAddVersionKey /LANG=${LANG} CompanyName "The Keytray authors"
+  VIAddVersionKey /LANG=${LANG} LegalCopyright "MIT License"
+  VIAddVersionKey /LANG=${LANG} FileDescription "Keytray Setup"
+  VIAddVersionKey /LANG=${LANG} FileVersion "${VERSION}"
+  VIAddVersionKey /LANG=${LANG} ProductVersion "${VERSION}"
 !macroend
-!insertmacro QuitTray ""
-!insertmacro QuitTray "un."
+!insertmacro About ${LANG_ENGLISH}
+!insertmacro About ${LANG_JAPANESE}
 
-; Aside makes room for a file that may be running: a worker that is at work, or a
-; command that a tool has just started, keeps its own until it ends.
-!macro Aside NAME
-  Delete "$INSTDIR\${NAME}.old"
-  ClearErrors
-  Delete "$INSTDIR\${NAME}"
-  ${If} ${FileExists} "$INSTDIR\${NAME}"
-    Rename "$INSTDIR\${NAME}" "$INSTDIR\${NAME}.old"
-    Delete /REBOOTOK "$INSTDIR\${NAME}.old"
+!macro Text NAME ENGLISH JAPANESE
+  LangString ${NAME} ${LANG_ENGLISH} "${ENGLISH}"
+  LangString ${NAME} ${LANG_JAPANESE} "${JAPANESE}"
+!macroend
+!insertmacro Text free "Keytray is free software under these terms." "Keytray はこの条件のもとで使える自由なソフトウェアです。"
+!insertmacro Text programs "Keytray" "Keytray 本体"
+!insertmacro Text programsMore "The tray, the command, and the names by which Git and Docker find it." "トレイアプリとコマンド、および Git と Docker が使う別名です。"
+!insertmacro Text path "Find keytray in every terminal" "どのターミナルからも keytray を使う"
+!insertmacro Text pathMore "Adds the folder to your PATH. A terminal that is open has to be opened again." "フォルダーを PATH に追加します。開いているターミナルは開き直してください。"
+!insertmacro Text autostart "Start at sign-in" "サインイン時に起動"
+!insertmacro Text autostartMore "The tray keeps logins fresh from then on. Its menu has the same setting." "トレイがログインを更新し続けます。メニューからも変更できます。"
+!insertmacro Text done "Keytray is installed. Its key is in the notification area beside the clock: click it to sign in.$\r$\n$\r$\nIn a new terminal, keytray --help tells what else there is." "Keytray をインストールしました。時計の横の通知領域にある鍵のアイコンをクリックしてサインインします。$\r$\n$\r$\nコマンドの使い方は、新しいターミナルで keytray --help と入力すると表示されます。"
+!insertmacro Text start "Start Keytray now" "Keytray を今すぐ起動"
+!insertmacro Text read "How to begin" "はじめに(英語)"
+!insertmacro Text stay "Your logins stay: in the Windows Credential Manager, and what describes them in $LOCALAPPDATA\keytray. To end one and remove it, run keytray logout before you go on." "ログインは Windows 資格情報マネージャーに残り、その一覧は $LOCALAPPDATA\keytray に残ります。削除するには、続ける前に keytray logout を実行してください。"
+!insertmacro Text waiting "Waiting for Keytray to finish what it is doing ..." "Keytray の処理が終わるのを待っています..."
+!insertmacro Text busy "Another setup of Keytray is running." "別の Keytray セットアップが実行中です。"
+!insertmacro Text newer "A newer Keytray is installed, version $1. Put ${VERSION} in its place?" "新しいバージョン $1 がインストールされています。${VERSION} に置き換えますか?"
+!insertmacro Text stuck "The files in $INSTDIR cannot be replaced. End what uses them and try again." "$INSTDIR のファイルを置き換えられません。使用中のプログラムを終了して、もう一度お試しください。"
+
+Var traySeen  ; 1 if the tray ran, in this session
+Var watchSeen ; 1 if a `keytray watch` did
+Var upgrade   ; the folder in which a Keytray is, or nothing
+
+; Leave asks the programs that stay under a name to end, and waits for them: each
+; has an event of that name, which is gone with the last of them (Resident in
+; cmd/setup). What they have sent is finished first. Nobody is killed: who is not
+; done after a minute goes on with the old file, which Aside moves.
+!macro Leave NAME SEEN
+  StrCpy ${SEEN} 0
+  System::Call 'kernel32::OpenEventW(i 0x100002, i 0, w "Local\io.github.keytray.leave.${NAME}") p.r0'
+  ${If} $0 != 0
+    StrCpy ${SEEN} 1
+    DetailPrint "$(waiting)"
+    System::Call 'kernel32::SetEvent(p r0)'
+    System::Call 'kernel32::CloseHandle(p r0)'
+    StrCpy $2 0
+    ${Do}
+      Sleep 100
+      IntOp $2 $2 + 1
+      System::Call 'kernel32::OpenEventW(i 0x100002, i 0, w "Local\io.github.keytray.leave.${NAME}") p.r0'
+      ${If} $0 = 0
+        ${Break}
+      ${EndIf}
+      ${If} $2 >= 600
+        System::Call 'kernel32::ResetEvent(p r0)' ; or the next one that comes would leave at once
+      ${EndIf}
+      System::Call 'kernel32::CloseHandle(p r0)'
+    ${LoopUntil} $2 >= 600
   ${EndIf}
 !macroend
 
-; Link gives the command another name without a second copy of it.
+; Aside makes room for a file that may be running: a command that a tool has just
+; started, or one that lends a token to a program, keeps its own until it ends.
+!macro Aside NAME
+  ${If} ${FileExists} "$INSTDIR\${NAME}"
+    ClearErrors
+    Delete "$INSTDIR\${NAME}"
+    ${If} ${Errors}
+      System::Call 'kernel32::GetTickCount() i.r0'
+      Rename "$INSTDIR\${NAME}" "$INSTDIR\${OLD}$0-${NAME}"
+    ${EndIf}
+  ${EndIf}
+!macroend
+
+!macro AsideAll
+  Delete "$INSTDIR\${OLD}*"
+  !insertmacro Aside keytray.exe
+  !insertmacro Aside keytray-tray.exe
+  !insertmacro Aside docker-credential-keytray.exe
+  !insertmacro Aside git-credential-keytray.exe
+  DeleteRegValue HKCU "${ONCE}" "Keytray old files"
+  ${If} ${FileExists} "$INSTDIR\${OLD}*"
+    WriteRegStr HKCU "${ONCE}" "Keytray old files" `$SYSDIR\cmd.exe /d /c del /q "$INSTDIR\${OLD}*" & rd "$INSTDIR"`
+  ${EndIf}
+!macroend
+
+; Link gives the command another name without another 15 MB. Where the file system
+; has no hard links it gets them.
 !macro Link NAME
   System::Call 'kernel32::CreateHardLinkW(w "$INSTDIR\${NAME}", w "$INSTDIR\keytray.exe", p 0) i.r0'
   ${If} $0 = 0
@@ -106,21 +163,27 @@ FunctionEnd
   ${EndIf}
 !macroend
 
-; Path adds $INSTDIR to the user's PATH, or takes it out. It is done by PowerShell,
-; because a string of this installer would cut a long PATH short.
-!macro Path CHANGE
-  nsExec::Exec `powershell -NoProfile -NonInteractive -Command "$$d='$INSTDIR'; $$p=@([Environment]::GetEnvironmentVariable('Path','User') -split ';' | Where-Object {$$_ -and $$_ -ne $$d}); ${CHANGE}[Environment]::SetEnvironmentVariable('Path', ($$p -join ';'), 'User')"`
+; Path has the command change the user's PATH, and tells Explorer, for the
+; terminals that it opens from now on.
+!macro Path COMMAND
+  nsExec::Exec '"$INSTDIR\keytray.exe" ${COMMAND} "$INSTDIR"'
   Pop $0
+  SendMessage ${HWND_BROADCAST} ${WM_SETTINGCHANGE} 0 "STR:Environment" /TIMEOUT=2000
 !macroend
 
-Section "Keytray" Main
+Section "$(programs)" Main
   SectionIn RO
-  Call QuitTray
+  !insertmacro Leave tray $traySeen
+  !insertmacro Leave watch $watchSeen
+  ${If} $upgrade != ""
+  ${AndIf} $upgrade != $INSTDIR ; it moves
+  ${AndIf} ${FileExists} "$upgrade\uninstall.exe"
+    ExecWait '"$upgrade\uninstall.exe" /S _?=$upgrade'
+    Delete "$upgrade\uninstall.exe"
+    RMDir "$upgrade"
+  ${EndIf}
   SetOutPath "$INSTDIR"
-  !insertmacro Aside keytray.exe
-  !insertmacro Aside keytray-tray.exe
-  !insertmacro Aside docker-credential-keytray.exe
-  !insertmacro Aside git-credential-keytray.exe
+  !insertmacro AsideAll
   ClearErrors
   File "${BUILD}\keytray.exe"
   File "${BUILD}\keytray-tray.exe"
@@ -128,7 +191,7 @@ Section "Keytray" Main
   File "${BUILD}\THIRD_PARTY_LICENSES.txt"
   ${If} ${Errors}
     SetErrorLevel 2
-    Abort "The files in $INSTDIR could not be replaced. End Keytray and try again."
+    Abort "$(stuck)"
   ${EndIf}
   !insertmacro Link docker-credential-keytray.exe
   !insertmacro Link git-credential-keytray.exe
@@ -139,55 +202,133 @@ Section "Keytray" Main
   WriteRegStr HKCU "${UNINSTALL}" "DisplayVersion" "${VERSION}"
   WriteRegStr HKCU "${UNINSTALL}" "DisplayIcon" "$INSTDIR\keytray-tray.exe"
   WriteRegStr HKCU "${UNINSTALL}" "Publisher" "The Keytray authors"
-  WriteRegStr HKCU "${UNINSTALL}" "URLInfoAbout" "https://github.com/keytray/keytray"
+  WriteRegStr HKCU "${UNINSTALL}" "URLInfoAbout" "${HOME}"
+  WriteRegStr HKCU "${UNINSTALL}" "HelpLink" "${HOME}/issues"
   WriteRegStr HKCU "${UNINSTALL}" "InstallLocation" "$INSTDIR"
   WriteRegStr HKCU "${UNINSTALL}" "UninstallString" '"$INSTDIR\uninstall.exe"'
   WriteRegStr HKCU "${UNINSTALL}" "QuietUninstallString" '"$INSTDIR\uninstall.exe" /S'
   WriteRegDWORD HKCU "${UNINSTALL}" "NoModify" 1
   WriteRegDWORD HKCU "${UNINSTALL}" "NoRepair" 1
-  ${GetSize} "$INSTDIR" "/S=0K" $0 $1 $2
-  WriteRegDWORD HKCU "${UNINSTALL}" "EstimatedSize" $0
-  ${If} $R0 = 1 ; it ran before: it runs again
+  WriteRegDWORD HKCU "${UNINSTALL}" "EstimatedSize" ${SIZE}
+SectionEnd
+
+Section "$(path)" InPath
+SectionEnd
+
+Section /o "$(autostart)" Autostart
+SectionEnd
+
+; What was chosen, and what was not any more.
+Section
+  ${If} ${SectionIsSelected} ${InPath}
+    !insertmacro Path __path-add
+  ${Else}
+    !insertmacro Path __path-remove
+    WriteRegDWORD HKCU "Software\Keytray" "NoPath" 1
+  ${EndIf}
+  ${If} ${SectionIsSelected} ${InPath}
+    DeleteRegValue HKCU "Software\Keytray" "NoPath"
+  ${EndIf}
+  ReadRegStr $0 HKCU "${RUN}" "Keytray"
+  ${If} ${SectionIsSelected} ${Autostart}
+    ${If} $0 != '"$INSTDIR\keytray-tray.exe"'
+      WriteRegStr HKCU "${RUN}" "Keytray" '"$INSTDIR\keytray-tray.exe"'
+      DeleteRegValue HKCU "${APPROVED}" "Keytray" ; the note of Task Manager that it is off
+    ${EndIf}
+  ${Else}
+    DeleteRegValue HKCU "${RUN}" "Keytray"
+  ${EndIf}
+  ${If} $traySeen = 1
     Exec '"$INSTDIR\keytray-tray.exe"'
   ${EndIf}
 SectionEnd
 
-Section "Find keytray in every terminal (PATH)" InPath
-  !insertmacro Path "$$p+=$$d; "
-SectionEnd
+!insertmacro MUI_FUNCTION_DESCRIPTION_BEGIN
+  !insertmacro MUI_DESCRIPTION_TEXT ${Main} "$(programsMore)"
+  !insertmacro MUI_DESCRIPTION_TEXT ${InPath} "$(pathMore)"
+  !insertmacro MUI_DESCRIPTION_TEXT ${Autostart} "$(autostartMore)"
+!insertmacro MUI_FUNCTION_DESCRIPTION_END
 
-Section /o "Start Keytray at sign-in" Autostart
-  WriteRegStr HKCU "${RUN}" "Keytray" '"$INSTDIR\keytray-tray.exe"'
-SectionEnd
+; Alone ends a setup beside another one.
+!macro Alone
+  System::Call 'kernel32::CreateMutexW(p 0, i 0, w "Local\io.github.keytray.setup") p.r0 ?e'
+  Pop $0
+  ${If} $0 = 183 ; ERROR_ALREADY_EXISTS
+    MessageBox MB_OK|MB_ICONEXCLAMATION "$(busy)" /SD IDOK
+    SetErrorLevel 3
+    Abort
+  ${EndIf}
+!macroend
 
 Function .onInit
+  !insertmacro Alone
+  ReadRegStr $upgrade HKCU "Software\Keytray" "InstallDir"
+  ReadRegStr $1 HKCU "${UNINSTALL}" "DisplayVersion"
+  ${If} $1 != ""
+    ${VersionCompare} $1 "${VERSION}" $0
+    ${If} $0 = 1
+      MessageBox MB_YESNO|MB_ICONQUESTION "$(newer)" /SD IDYES IDYES +2
+      Abort
+    ${EndIf}
+  ${EndIf}
+  ReadRegStr $0 HKCU "${RUN}" "Keytray"
+  ${If} $0 != ""
+    !insertmacro SelectSection ${Autostart}
+  ${EndIf}
+  ReadRegDWORD $0 HKCU "Software\Keytray" "NoPath"
+  ${If} $0 = 1
+    !insertmacro UnselectSection ${InPath}
+  ${EndIf}
   ${GetParameters} $0
   ClearErrors
   ${GetOptions} $0 "/AUTOSTART" $1
   ${IfNot} ${Errors}
     !insertmacro SelectSection ${Autostart}
   ${EndIf}
+  ClearErrors
+  ${GetOptions} $0 "/NOPATH" $1
+  ${IfNot} ${Errors}
+    !insertmacro UnselectSection ${InPath}
+  ${EndIf}
+  ClearErrors
+FunctionEnd
+
+; The page of the folder is for the first time.
+Function onlyFirst
+  ${If} $upgrade != ""
+    Abort
+  ${EndIf}
+FunctionEnd
+
+; A tray that ran before runs again already.
+Function finishShown
+  ${If} $traySeen = 1
+    SendMessage $mui.FinishPage.Run ${BM_SETCHECK} ${BST_UNCHECKED} 0
+    ShowWindow $mui.FinishPage.Run ${SW_HIDE}
+  ${EndIf}
+FunctionEnd
+
+Function un.onInit
+  !insertmacro Alone
 FunctionEnd
 
 Section Uninstall
-  Call un.QuitTray
-  !insertmacro Aside keytray.exe
-  !insertmacro Aside keytray-tray.exe
-  !insertmacro Aside docker-credential-keytray.exe
-  !insertmacro Aside git-credential-keytray.exe
+  !insertmacro Leave tray $traySeen
+  !insertmacro Leave watch $watchSeen
+  !insertmacro Path __path-remove
+  !insertmacro AsideAll
   Delete "$INSTDIR\LICENSE.txt"
   Delete "$INSTDIR\THIRD_PARTY_LICENSES.txt"
   Delete "$INSTDIR\uninstall.exe"
   Delete "$SMPROGRAMS\Keytray.lnk"
+  SetOutPath "$TEMP" ; or the folder is in use
   RMDir "$INSTDIR"
-  !insertmacro Path ""
   ReadRegStr $0 HKCU "${RUN}" "Keytray"
   ${If} $0 == '"$INSTDIR\keytray-tray.exe"'
     DeleteRegValue HKCU "${RUN}" "Keytray"
+    DeleteRegValue HKCU "${APPROVED}" "Keytray"
   ${EndIf}
+  DeleteRegKey HKCU "Software\Classes\AppUserModelId\Keytray" ; of the tray's notifications
   DeleteRegKey HKCU "${UNINSTALL}"
   DeleteRegKey HKCU "Software\Keytray"
-  ${IfNot} ${Silent}
-    MessageBox MB_OK|MB_ICONINFORMATION "Keytray is removed. Your logins stay in the Windows Credential Manager, as Generic Credentials whose names begin with keytray, and what describes them in $LOCALAPPDATA\keytray."
-  ${EndIf}
 SectionEnd
