@@ -1,6 +1,7 @@
 # make check   formatting, linters, dead code, cross builds, known vulnerabilities
 # make test    everything that runs, under the race detector, the end-to-end test included
 # make test-clients  the same with real clients from npm; needs the network once
+# make test-packages  packages of Linux, installed, upgraded and removed; needs root
 # make soak    the simulation and the random kills of make test, for much longer
 # make demo    one login from browser to export, on a private keyring, nothing left behind
 # make build   bin/keytray and bin/keytray-tray
@@ -40,7 +41,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 endif
 
 .NOTPARALLEL:
-.PHONY: all build check test test-clients soak demo dist bench mutants clean fmt fmt-check tidy-check vet lint deadcode cross vuln
+.PHONY: all build check test test-clients test-packages soak demo dist bench mutants clean fmt fmt-check tidy-check vet lint deadcode cross vuln
 
 all: build
 
@@ -74,6 +75,11 @@ test-clients:
 	@sh e2e/setup.sh
 	@sh e2e/clients/setup.sh $(if $(filter -short,$(TESTFLAGS)),codex claude openclaw)
 	$(GO) test -v -count=1 -timeout 20m $(TESTFLAGS) ./e2e/clients -clients
+
+# Minutes, and a Debian from the network once. TESTFLAGS='-run Deb' is less.
+test-packages:
+	@sh packaging/setup.sh
+	$(GO) test -v -count=1 -timeout 60m $(TESTFLAGS) ./e2e/packages -packages
 
 demo: build
 	bin/keytray demo

@@ -165,6 +165,7 @@ var layers = []layer{
 	{pkg: "e2e/faults", why: "the same, and what breaks them: kills, full disks, locked keyrings"},
 	{pkg: "keeper", uses: []string{"client", "oauth", "oauth/clientauth", "provider", "sealed", "secret", "sink"}, why: "the only place where protocol meets state"},
 	{pkg: "worker", uses: []string{"keeper", "oauth", "secret", "sink"}, why: "one operation of keeper in a process of its own: both ends of its pipes"},
+	{pkg: "e2e/packages", why: "what people install, in places where nothing else is"},
 	{pkg: "e2e/clients", why: "real clients from npm, in a network of their own"},
 	{pkg: "client/openclaw", uses: []string{"disk", "plain", "sink"}, why: "what OpenClaw asks and is told, by its own commands; it reads no login"},
 	{pkg: "outlet", uses: []string{"client", "disk", "sink"}, why: "files kept current: it is brought each text, and knows neither keychain nor formats"},

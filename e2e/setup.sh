@@ -21,9 +21,11 @@ missing() {
     dex:dex desktop-file-validate:desktop-file-utils gio:libglib2.0-bin rsvg-convert:librsvg2-bin \
     xfce4-panel:xfce4-panel xfconf-query:xfconf xfce4-notifyd-config:xfce4-notifyd dunst:dunst \
     fish:fish zsh:zsh ksh:ksh busybox:busybox curl:curl python-dotenv:python3-dotenv \
+    appstreamcli:appstream man:man-db shellcheck:shellcheck \
     git:git zenity:zenity kdialog:kdialog xclip:xclip wl-copy:wl-clipboard sway:sway xterm:xterm import:imagemagick zbarimg:zbar-tools $windows; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf ' %s' "${pair#*:}"
   done
+  [ -e /usr/share/bash-completion/bash_completion ] || printf ' bash-completion'
 }
 
 packages=$(missing)

@@ -57,5 +57,6 @@ packaging/windows/build.sh "$VERSION" "$out"
 say "building for macOS"
 packaging/macos/build.sh "$VERSION" "$out"
 
-(cd "$out" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS)
+(cd "$out" && find . -type f -printf '%P\n' | sort | xargs sha256sum) >"$work/SHA256SUMS"
+cp "$work/SHA256SUMS" "$out/"
 say "$(grep -c . "$out/SHA256SUMS") files in $out"

@@ -7,9 +7,10 @@ say() { echo "packaging/setup.sh: $*" >&2; }
 missing() {
   for pair in makensis:nsis zip:zip unzip:unzip rsvg-convert:librsvg2-bin convert:imagemagick png2icns:icnsutils osslsigncode:osslsigncode \
     lintian:lintian desktop-file-validate:desktop-file-utils appstreamcli:appstream rpm:rpm plistutil:libplist-utils \
-    ruby:ruby man:man-db fish:fish zsh:zsh debootstrap:debootstrap; do
+    ruby:ruby shellcheck:shellcheck git:git man:man-db fish:fish zsh:zsh debootstrap:debootstrap; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf ' %s' "${pair#*:}"
   done
+  [ -e /usr/share/bash-completion/bash_completion ] || printf ' bash-completion'
 }
 packages=$(missing)
 if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

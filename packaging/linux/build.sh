@@ -26,12 +26,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 dated() { find "$@" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
 
-GOOS='' GOARCH='' "$GO" build -C tools -trimpath -buildvcs=false -o "$work/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
+kinds=${KEYTRAY_KINDS:-deb rpm apk tar.gz}
+[ "$kinds" = tar.gz ] || GOOS='' GOARCH='' "$GO" build -C tools -trimpath -buildvcs=false -o "$work/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
 share=$work/share
 mkdir "$share"
 if [ -n "${KEYTRAY_SHARE:-}" ]; then cp -r "$KEYTRAY_SHARE/." "$share"; else packaging/share.sh "$share"; fi
 
-# Only distributions compress man pages; in an archive they are read as they are.
 mkdir "$share/man.gz"
 cp "$share/man/"*.1 "$share/man.gz/"
 gzip -9n "$share/man.gz/"*.1
@@ -58,15 +58,23 @@ that need them, so that those no longer sign each other out.
 
 The package has a command, keytray, and an icon for the panel.'
 
+# archive packs what is unpacked over ~/.local, or /usr/local.
 archive() { # ARCH
   local name=keytray-$version-linux-$1
-  mkdir "$work/$name"
-  cp "$work/$1/"* LICENSE README.md "$share/THIRD_PARTY_LICENSES" "$work/$name/"
-  ln -s keytray "$work/$name/docker-credential-keytray"
-  ln -s keytray "$work/$name/git-credential-keytray"
-  cp -r "$share/man" "$share/completion" "$share/icons" "$work/$name/"
-  cp "$share/keytray.desktop" "$share/keytray.service" "$work/$name/"
-  dated "$work/$name"
+  local to=$work/$name
+  mkdir -p "$to/bin" "$to/share/"{man,bash-completion/completions,zsh/site-functions,fish/vendor_completions.d,applications,systemd/user,doc/keytray,icons/hicolor}
+  cp "$work/$1/"* "$to/bin/"
+  ln -s keytray "$to/bin/docker-credential-keytray"
+  ln -s keytray "$to/bin/git-credential-keytray"
+  cp -rP "$share/man.gz" "$to/share/man/man1"
+  cp "$share/completion/keytray.bash" "$to/share/bash-completion/completions/keytray"
+  cp "$share/completion/_keytray" "$to/share/zsh/site-functions/"
+  cp "$share/completion/keytray.fish" "$to/share/fish/vendor_completions.d/"
+  cp "$share/keytray.desktop" "$to/share/applications/"
+  sed 's#^ExecStart=/usr/bin/#ExecStart=%h/.local/bin/#' "$share/keytray.service" >"$to/share/systemd/user/keytray.service"
+  cp -r "$share/icons/"* "$to/share/icons/hicolor/"
+  cp LICENSE "$share/THIRD_PARTY_LICENSES" "$to/share/doc/keytray/"
+  dated "$to"
   tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - "$name" | gzip -9n >"$out/$name.tar.gz"
 }
 
@@ -85,7 +93,7 @@ for arch in ${KEYTRAY_ARCHES:-amd64 arm64}; do
     CGO_ENABLED=0 GOOS=linux GOARCH=$arch "$GO" build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$work/$arch/${program%%:*}" "${program#*:}"
   done
   dated "$work/$arch" "$share"
-  for kind in ${KEYTRAY_KINDS:-deb rpm apk tar.gz}; do
+  for kind in $kinds; do
     if [ "$kind" = tar.gz ]; then archive "$arch"; else package "$kind" "$arch"; fi
   done
 done
