@@ -19,6 +19,7 @@ GO=${GO:-go}
 out=${2:-dist}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
+[ -e "$out/SHA256SUMS" ] || [ -z "$(ls -A "$out")" ] || { say "there is something else in $out"; exit 2; }
 rm -rf "${out:?}"/*
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

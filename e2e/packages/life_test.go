@@ -169,6 +169,7 @@ type life struct {
 	document map[string]section
 	title    string // where the document says how it is installed and removed
 	resident string // what runs during the upgrade
+	leaves   string // what a removal leaves
 }
 
 // live: each kind of package is installed, used, upgraded while a program of it
@@ -210,8 +211,8 @@ func (l life) live(t *testing.T) {
 	if got := run(t, l.place, false, "cd ~/.local/state/keytray && find . -type f -exec sha256sum {} + | sort"); got != kept {
 		t.Errorf("removing changed the state: %s, want %s", got, kept)
 	}
-	if left := l.tree(t); left != "" {
-		t.Errorf("left behind:\n%s", left)
+	if left := l.tree(t); left != l.leaves {
+		t.Errorf("left behind:\n%swant:\n%s", left, l.leaves)
 	}
 	follow(t, l.place, s.get(t, 0, second))
 	a.works(t)

@@ -15,7 +15,9 @@ func TestDeb(t *testing.T) {
 	d := newDebian(t, base(t), built(t, packages))
 	// A person says yes, and sees the recommended packages, which are not at hand here.
 	run(t, d, true, `echo 'APT::Get::Assume-Yes "true"; APT::Install-Recommends "false";' >/etc/apt/apt.conf.d/test`)
-	life{d, document(t), onDebian, "keytray watch"}.live(t)
+	// A person's changes to a file in /etc are kept until a purge; without the tray the
+	// entry starts nothing.
+	life{d, document(t), onDebian, "keytray watch", "/etc/xdg/autostart/keytray.desktop\n"}.live(t)
 	run(t, d, true, "apt purge keytray")
 	if left := run(t, d, true, "find / -xdev -name '*keytray*' ! -path '/proc/*' ! -path '/release/*' ! -path '/home/*'"); left != "" {
 		t.Errorf("a purge leaves\n%s", left)
@@ -28,14 +30,14 @@ func TestRPM(t *testing.T) {
 	t.Parallel()
 	d := newDebian(t, base(t), built(t, packages))
 	run(t, d, true, `printf '#!/bin/sh\nexec /usr/bin/rpm --force-debian "$@"\n' >/usr/local/bin/rpm && chmod 755 /usr/local/bin/rpm`)
-	life{d, document(t), onFedora, "keytray-tray"}.live(t)
+	life{d, document(t), onFedora, "keytray-tray", ""}.live(t)
 }
 
 // TestArchiveAsADebianUser unpacks over ~/.local, and upgrades while watch runs.
 func TestArchiveAsADebianUser(t *testing.T) {
 	t.Parallel()
 	d := newDebian(t, base(t), built(t, packages))
-	life{d, document(t), anywhere, "keytray watch"}.live(t)
+	life{d, document(t), anywhere, "keytray watch", ""}.live(t)
 }
 
 // TestArchive does the same without an upgrade and without the demo, on this machine.
