@@ -64,9 +64,14 @@ func (c Credential) Fresh(now Moment, margin time.Duration) bool {
 	return !c.Access.Empty() && c.Left(now) >= margin
 }
 
-// sameOwner reports whether two logins are of one account: an id means something
-// only together with who gave it.
-func (c Credential) sameOwner(d Credential) bool {
+// mayBecome reports whether d may take the place of c: two logins of one account, of
+// which an id means something only together with who gave it. What another machine
+// lends does not know that, and gives way to a login of the same account at the same
+// provider.
+func (c Credential) mayBecome(d Credential) bool {
+	if c.Lender != "" && d.Kind == KindOAuth {
+		return c.Account.ID != "" && c.Account.ID == d.Account.ID && c.Provider == d.Provider
+	}
 	return c.Account.ID == d.Account.ID && c.Pin.Issuer == d.Pin.Issuer
 }
 

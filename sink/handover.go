@@ -205,7 +205,8 @@ type receipt struct {
 // Receive takes over a login that another machine has handed over: receipt, slot
 // (read back), mirror, receipt signed. Whatever ends it in between, the same parcel
 // is taken again under the same name, and only under that, until the login has been
-// renewed. ErrReceived means that it was taken over before; ErrExists that there is another login of that name.
+// renewed. It takes the place of what was lent of the same account. ErrReceived means
+// that it was taken over before; ErrExists that there is another login of that name.
 func (s *Store) Receive(ctx context.Context, ref Ref, p Parcel) error {
 	tx, unlock, err := s.begin(ctx, ref, nil)
 	if err != nil {
@@ -225,7 +226,7 @@ func (s *Store) Receive(ctx context.Context, ref Ref, p Parcel) error {
 	if err := tx.unreceived(path, here); err != nil {
 		return errors.Join(err, tx.tidy(ctx))
 	}
-	if tx.cur != nil && !here {
+	if tx.cur != nil && !here && (tx.cur.cred.Lender == "" || !tx.cur.cred.mayBecome(p.Login)) {
 		return fmt.Errorf("%s: %w", ref.ID, ErrExists)
 	}
 	r := receipt{V: 1, Ref: ref, Wall: millis(s.clock().Wall)}

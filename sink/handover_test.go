@@ -382,6 +382,41 @@ func TestAParcelReplacesNothing(t *testing.T) {
 	must(t, w.open().Receive(t.Context(), alice, parcel()))
 }
 
+// TestAParcelTakesThePlaceOfWhatWasLent of the same account, whatever step its receiver
+// dies before.
+func TestAParcelTakesThePlaceOfWhatWasLent(t *testing.T) {
+	lent := sink.Credential{Kind: sink.KindToken, Provider: "acme", Access: secret.New("lent"), Account: sink.Account{ID: "acct-1"}, Lender: "vm"}
+	for n, died := 0, true; died; n++ {
+		w := newWorld(t)
+		w.login(lent)
+		died = w.until(n, func(s *sink.Store, _ *fuse) error { return s.Receive(t.Context(), alice, parcel()) })
+		if err := w.open().Receive(t.Context(), alice, parcel()); err != nil && !errors.Is(err, sink.ErrReceived) {
+			t.Fatalf("after a death before step %d: %v", n, err)
+		}
+		must(t, w.open().Update(t.Context(), alice, func(tx *sink.Tx) error {
+			if c, _ := tx.Current(); c.Refresh.Reveal() != "refresh-1" || c.Lender != "" {
+				t.Errorf("after a death before step %d: %+v", n, c)
+			}
+			return nil
+		}))
+		if p, err := w.open().Profile(alice); err != nil || p.Lender != "" || p.Kind != sink.KindOAuth {
+			t.Errorf("after a death before step %d: %+v, %v", n, p, err)
+		}
+	}
+	for name, change := range map[string]func(*sink.Credential){
+		"another account":  func(c *sink.Credential) { c.Account.ID = "acct-2" },
+		"nobody's":         func(c *sink.Credential) { c.Account.ID = "" },
+		"another provider": func(c *sink.Credential) { c.Provider = "other" },
+	} {
+		w, other := newWorld(t), lent
+		change(&other)
+		w.login(other)
+		if err := w.open().Receive(t.Context(), alice, parcel()); !errors.Is(err, sink.ErrExists) {
+			t.Errorf("%s: Receive = %v, want %v", name, err, sink.ErrExists)
+		}
+	}
+}
+
 // TestALoginMayComeBack: by a new sealed file, onto its own tombstone.
 func TestALoginMayComeBack(t *testing.T) {
 	w := newWorld(t)

@@ -262,7 +262,7 @@ func (tx *Tx) Sending() error {
 // refused with ErrOtherAccount.
 func (tx *Tx) Received(c Credential) error {
 	if !tx.sent {
-		if tx.cur != nil && !tx.cur.cred.sameOwner(c) {
+		if tx.cur != nil && !tx.cur.cred.mayBecome(c) {
 			return fmt.Errorf("%s: %w", tx.ref.ID, ErrOtherAccount)
 		}
 		next := newGeneration(tx.at.key, tx.highest+1, tx.s.locker.Self().Host, c)
