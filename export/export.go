@@ -61,6 +61,10 @@ type Spec struct {
 	// other formats.
 	File string
 
+	// home says that the program sends what it gets to its vendor's API, so that keys
+	// of other vendors are not for it either.
+	home bool
+
 	// A format consists of variables, written for a shell, or of text.
 	vars  func(Item) ([]Var, error)
 	shell Shell
@@ -152,7 +156,7 @@ func (s Spec) bytes(it Item) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b, Check(s.Tool, it)
+	return b, s.Check(it)
 }
 
 func (s Spec) make(it Item) ([]byte, error) {
@@ -185,6 +189,15 @@ func fitting(it Item) []string {
 	return names
 }
 
+// Check reports whether the readers of the format may be handed the item, as [Check]
+// does.
+func (s Spec) Check(it Item) error {
+	if vendor := it.Provider.Vendor; s.home && it.Kind == APIKey && vendor != "" && vendor != s.Tool && !it.CrossVendor {
+		return &CrossVendorError{Profile: it.Profile, Plan: vendor, Tool: s.Tool, Key: true}
+	}
+	return Check(s.Tool, it)
+}
+
 // Check reports whether the program of a vendor may be handed the item, as a
 // [*CrossVendorError]. It is the one place that knows: the tokens of a plan are
 // for the programs of the vendor that sold it, unless the person says otherwise;
@@ -199,10 +212,17 @@ func Check(tool string, it Item) error {
 	return &CrossVendorError{Profile: it.Profile, Plan: plan, Tool: tool}
 }
 
-// CrossVendorError is a plan's token that would go to another vendor's program.
-type CrossVendorError struct{ Profile, Plan, Tool string }
+// CrossVendorError is a plan's token that would go to another vendor's program, or a
+// key that would go to another vendor.
+type CrossVendorError struct {
+	Profile, Plan, Tool string
+	Key                 bool
+}
 
 func (e *CrossVendorError) Error() string {
+	if e.Key {
+		return fmt.Sprintf("%s is a key of %s, and the tool would send it to another vendor (%s)", e.Profile, e.Plan, e.Tool)
+	}
 	return fmt.Sprintf("the token of %s belongs to a plan of %s, and another vendor's tool (%s) would get it", e.Profile, e.Plan, e.Tool)
 }
 

@@ -16,9 +16,9 @@ const planToken = "sk-ant-oat"
 // ClaudeHook answers Claude Code's apiKeyHelper
 // (https://code.claude.com/docs/en/settings): the bare secret, which Claude Code
 // sends both as x-api-key and as a bearer token. Anthropic's API takes the token
-// of a plan in neither way; a gateway may.
+// of a plan in neither way; a gateway may, and it may take keys of other vendors.
 func ClaudeHook(gateway bool) Spec {
-	return Spec{Name: "claude", Tool: "anthropic", text: func(it Item) ([]byte, error) {
+	return Spec{Name: "claude", Tool: "anthropic", home: !gateway, text: func(it Item) ([]byte, error) {
 		if strings.HasPrefix(it.Access.Reveal(), planToken) && !gateway {
 			return nil, ErrPlanToken
 		}

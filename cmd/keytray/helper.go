@@ -233,7 +233,7 @@ func (l *request) printSetup(spec export.Spec) error {
 		return err
 	}
 	if s.Login.Profile != "" { // what is not there yet may become a key
-		if err := export.Check(spec.Tool, s.Login); err != nil {
+		if err := spec.Check(s.Login); err != nil {
 			return err
 		}
 	}

@@ -286,7 +286,7 @@ func (l *lending) descriptor() string {
 // variables are those that hold the token for a program that knows nothing else.
 func (l *lending) variables() ([]string, error) {
 	spec, _ := export.Find(l.to.name) // there is none for most programs
-	if err := export.Check(spec.Tool, l.item()); err != nil {
+	if err := spec.Check(l.item()); err != nil {
 		return nil, err
 	}
 	switch l.to.name {

@@ -88,7 +88,9 @@ func Explain(err error) (code int, hint string) {
 	if e, ok := errors.AsType[*export.UnfitError](err); ok {
 		return ExitUsage, unfitHint(e)
 	}
-	if _, ok := errors.AsType[*export.CrossVendorError](err); ok {
+	if e, ok := errors.AsType[*export.CrossVendorError](err); ok && e.Key {
+		return ExitUsage, "name a login of " + e.Tool + ", or add --gateway if the tool is set up to ask a gateway that takes the key"
+	} else if ok {
 		return ExitUsage, "use an API key, or add --allow-cross-vendor if the plan's terms allow it"
 	}
 	if e, ok := errors.AsType[*client.OwnedError](err); ok {
