@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -43,6 +44,55 @@ func TestTroubleshootingCheckCanFail(t *testing.T) {
 			t.Errorf("%s: not found", what)
 		}
 	}
+}
+
+// TestTroubleshootingHasWhatTheDoctorFinds: each of its complaints is a row.
+func TestTroubleshootingHasWhatTheDoctorFinds(t *testing.T) {
+	t.Parallel()
+	text, found := documents(t)[troubleshooting], 0
+	for _, name := range goFiles(t) {
+		if path.Dir(name) != "cmd/keytray" || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			message := complaint(n)
+			if strings.Trim(message, "… :") == "" { // another's words
+				return true
+			}
+			found++
+			if !strings.Contains(text, "| `"+message+"` |") {
+				t.Errorf("%s has no row of what keytray doctor says: %s", troubleshooting, message)
+			}
+			return true
+		})
+	}
+	if found < 10 {
+		t.Errorf("found %d complaints of the doctor; this test looks for the wrong calls", found)
+	}
+}
+
+// complaint is the text of a warning or a failure of the doctor.
+func complaint(n ast.Node) string {
+	call, ok := n.(*ast.CallExpr)
+	if !ok || len(call.Args) < 2 {
+		return ""
+	}
+	if f, ok := call.Fun.(*ast.Ident); !ok || f.Name != "failed" && f.Name != "warning" {
+		return ""
+	}
+	lit, ok := call.Args[1].(*ast.BasicLit)
+	if !ok {
+		return ""
+	}
+	s, err := strconv.Unquote(lit.Value)
+	if err != nil {
+		return ""
+	}
+	return verb.ReplaceAllString(s, "…")
 }
 
 // untold are errors that no person meets: those between the tray and its workers,
