@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -23,13 +24,14 @@ import (
 )
 
 const (
-	modelOps       = 1000
 	modelClients   = 8
 	modelNames     = 12
 	modelService   = "model"
 	modelTimeout   = 400 * time.Millisecond
 	clientVariable = "KEYTRAY_TEST_MODEL_CLIENT"
 )
+
+var modelOps = flag.Int("keychain.ops", 400, "operations of the eight processes")
 
 // order is what a client process is told to do.
 type order struct{ Op, Name, Value string }
@@ -308,7 +310,7 @@ func (m *model) chaos(s *session.Session, clients []*client, r *rand.Rand, end <
 // keychain agrees with the model, and in the end everything does.
 func TestEightProcessesAndChaos(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes half a minute")
+		t.Skip("takes a quarter of a minute")
 	}
 	s := gnome(t)
 	seed := uint64(time.Now().UnixNano())
@@ -336,7 +338,7 @@ func TestEightProcessesAndChaos(t *testing.T) {
 	for i, c := range clients {
 		workers.Go(func() { m.work(c, rand.New(rand.NewPCG(seed, uint64(i+1)))) })
 	}
-	for n := range modelOps {
+	for n := range *modelOps {
 		m.left <- n
 	}
 	close(m.left)
@@ -350,7 +352,7 @@ func TestEightProcessesAndChaos(t *testing.T) {
 	m.finish()
 	t.Logf("done %d, absent %d, failed %d, wedged %d, settled %d, acts of chaos %d", m.stats[0], m.stats[1], m.stats[2], m.stats[3],
 		m.stats[4], m.stats[5])
-	if m.stats[0] < modelOps/4 || m.stats[4] == 0 {
+	if m.stats[0] < *modelOps/4 || m.stats[4] == 0 {
 		t.Error("too much or too little chaos to say anything")
 	}
 }
