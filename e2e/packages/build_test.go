@@ -74,7 +74,7 @@ func release(kinds string, versions ...string) (folder string, err error) {
 		return "", err
 	}
 	share := filepath.Join(scratch, "share")
-	env := append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000", "KEYTRAY_SHARE="+share, "KEYTRAY_ARCHES=amd64", "KEYTRAY_KINDS="+kinds, "KEYTRAY_COMPRESSION=none")
+	env := append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000", "KEYTRAY_SHARE="+share, "KEYTRAY_ARCHES=amd64", "KEYTRAY_KINDS="+kinds, "KEYTRAY_COMPRESSION=gzip")
 	commands := [][]string{{"../../packaging/share.sh", share}}
 	if _, err := os.Stat(share); err == nil {
 		commands = nil

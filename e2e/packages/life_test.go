@@ -183,6 +183,7 @@ func (l life) live(t *testing.T) {
 	before := l.tree(t)
 
 	a := signIn(t, l.place)
+	run(t, l.place, false, connected)
 	r := startResident(t, l.place, l.resident)
 	a.renews(t)
 	follow(t, l.place, s.get(t, 0, second))
@@ -194,6 +195,7 @@ func (l life) live(t *testing.T) {
 	}
 	a.works(t)
 	a.renews(t) // by the program that is no longer there
+	l.resolves(t, second)
 	r.end(t)
 	r = startResident(t, l.place, l.resident)
 	a.renews(t)
@@ -214,12 +216,30 @@ func (l life) live(t *testing.T) {
 	if left := l.tree(t); left != l.leaves {
 		t.Errorf("left behind:\n%swant:\n%s", left, l.leaves)
 	}
+	l.resolves(t, second) // OpenClaw has a copy
 	follow(t, l.place, s.get(t, 0, second))
 	a.works(t)
+}
+
+// connected leaves what `keytray openclaw connect` does, for an OpenClaw without
+// logins; it is not at hand here.
+const connected = `umask 077; mkdir -p ~/.local/state/keytray/openclaw && cat >~/.local/state/keytray/openclaw/0123456789abcdef.link <<END
+{"v": 1, "program": {"path": "/bin/false", "beside": []}, "dir": "$HOME/.openclaw-other", "root": "$HOME/.local/state/keytray", "resolver": "$HOME/.local/share/keytray/bin/keytray", "profiles": []}
+END`
+
+// resolves wants OpenClaw's copy of Keytray to be of a version, soon.
+func (l life) resolves(t *testing.T, version string) {
+	t.Helper()
+	const wait = `for i in $(seq 300); do
+	! ~/.local/share/keytray/bin/keytray version 2>&1 | grep -F "$version" || exit 0
+	sleep 0.2
+done
+exit 1`
+	run(t, l.place, false, "version="+version+"\n"+wait)
 }
 
 // tree is what the package has installed.
 func (l life) tree(t *testing.T) string {
 	t.Helper()
-	return run(t, l.place, true, "find /usr /etc /home/ada/.local/bin /home/ada/.local/share -name '*keytray*' ! -type d ! -path '*/rpm/*' ! -path '/var/*' 2>/dev/null | sort; true")
+	return run(t, l.place, true, "find /usr /etc /home/ada/.local/bin /home/ada/.local/share -name '*keytray*' ! -type d ! -path '*/rpm/*' ! -path '*/.local/share/keytray/*' ! -path '/var/*' 2>/dev/null | sort; true")
 }

@@ -13,7 +13,7 @@
 #   KEYTRAY_SHARE         a folder that packaging/share.sh has made
 #   KEYTRAY_ARCHES        amd64 arm64, or one of them
 #   KEYTRAY_KINDS         deb rpm apk tar.gz, or some of them
-#   KEYTRAY_COMPRESSION   of the .deb: xz, or for tests none, which is quick
+#   KEYTRAY_COMPRESSION   of the .deb: xz, or for tests gzip, which is quick
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LC_ALL=C TZ=UTC
