@@ -136,7 +136,16 @@ func (a *app) validateProviders(files []string) error {
 	return nil
 }
 
+// validateProvider checks a file that a person named: theirs or not, but no pipe,
+// which would be waited for.
 func validateProvider(name string) error {
+	fi, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if !fi.Mode().IsRegular() {
+		return &disk.UnsafeError{Path: name, Reason: "is not a regular file"}
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -225,7 +234,11 @@ func (a *app) addProvider(ctx context.Context, n newProvider) error {
 	if len(m.AuthMethods) > 0 && !m.Takes(p.OAuth.ClientAuth) { // one that says nothing often takes others too
 		fmt.Fprintf(a.sys.stderr, "keytray: the server does not say that it takes clients with %s; it says %s\n", n.auth, plain.Text(strings.Join(m.AuthMethods, ", ")))
 	}
-	return a.writeProvider(root, p, n.dryRun)
+	file, err := a.writeProvider(root, p, n.dryRun)
+	if err != nil || n.dryRun {
+		return err
+	}
+	return a.added(p, file)
 }
 
 // findHint is what helps where a server was not found to describe itself.
@@ -269,16 +282,19 @@ func (a *app) addGemini(ctx context.Context, dryRun bool) error {
 	if _, taken := k.Providers.Find(p.ID); taken {
 		return setup.Usage(fmt.Errorf("there is a provider %s already", p.ID), "keytray providers remove "+p.ID)
 	}
-	if !dryRun {
-		if err := a.unlocking(ctx, func() error { return k.KeepClient(ctx, *p.OAuth, c.Secret) }); err != nil {
-			return err
-		}
-	}
 	root, err := a.root(false)
 	if err != nil {
 		return err
 	}
-	return a.writeProvider(root, p, dryRun)
+	file, err := a.writeProvider(root, p, dryRun)
+	if err != nil || dryRun {
+		return err
+	}
+	err = a.unlocking(ctx, func() error { return k.KeepClient(ctx, *p.OAuth, c.Secret) })
+	if err != nil { // an entry whose client's secret is missing is of no use
+		return errors.Join(err, disk.Remove(file))
+	}
+	return a.added(p, file)
 }
 
 // entry is what the metadata and the flags make together.
@@ -326,11 +342,12 @@ func idOf(host string) string {
 	}, strings.ToLower(host)), "-")
 }
 
-// writeProvider says where tokens will go, and writes the file.
-func (a *app) writeProvider(root sink.Root, p provider.Provider, dryRun bool) error {
+// writeProvider says where tokens will go, and writes the file, or with dryRun
+// prints it.
+func (a *app) writeProvider(root sink.Root, p provider.Provider, dryRun bool) (file string, err error) {
 	text, err := entryText(p)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, to := range []struct{ what, address string }{{"the browser", p.OAuth.AuthorizationEndpoint}, {"tokens", p.OAuth.TokenEndpoint}} {
 		if host := hostOf(to.address); host != hostOf(p.OAuth.Issuer) {
@@ -339,20 +356,22 @@ func (a *app) writeProvider(root sink.Root, p provider.Provider, dryRun bool) er
 	}
 	if dryRun {
 		_, err := a.sys.stdout.Write(text)
-		return err
+		return "", err
 	}
 	if err := disk.Prepare(root.Dir, provider.Folder); err != nil {
-		return err
+		return "", err
 	}
-	name := filepath.Join(root.Dir, provider.Folder, p.ID+".json")
-	if _, err := os.Lstat(name); err == nil {
-		return setup.Usage(fmt.Errorf("%s is there already", name), "choose another name with --id, or remove the file")
+	file = filepath.Join(root.Dir, provider.Folder, p.ID+".json")
+	if _, err := os.Lstat(file); err == nil {
+		return "", setup.Usage(fmt.Errorf("%s is there already", file), "choose another name with --id, or remove the file")
 	}
-	if err := disk.Replace(name, text); err != nil {
-		return err
-	}
-	fmt.Fprintf(a.sys.stderr, "wrote %s\nsign in with: keytray login %s\n", name, p.ID)
-	_, err = fmt.Fprintln(a.sys.stdout, p.ID)
+	return file, disk.Replace(file, text)
+}
+
+// added says what was added.
+func (a *app) added(p provider.Provider, file string) error {
+	fmt.Fprintf(a.sys.stderr, "wrote %s\nsign in with: keytray login %s\n", file, p.ID)
+	_, err := fmt.Fprintln(a.sys.stdout, p.ID)
 	return err
 }
 
