@@ -131,12 +131,17 @@ func (w *World) Supply(ctx context.Context, k *keeper.Keeper) error {
 	return err
 }
 
-// supplyRest is the least pause after a failure; each file has one of its own.
-const supplyRest = 2 * time.Second
+const (
+	// supplyRest is the least pause after a failure; each file has one of its own.
+	supplyRest = 2 * time.Second
+	// sweepRest is how often a look is taken at what killed runs left.
+	sweepRest = 10 * time.Minute
+)
 
 // Supplies keeps files current: those of logins that were renewed by whomever, and
-// those that somebody else changed. It is for the process that has the seat. Do
-// writes what is due, here or in a child process.
+// those that somebody else changed; and takes back, now and then, what killed runs
+// left. It is for the process that has the seat. Do writes what is due, here or in a
+// child process.
 type Supplies struct {
 	World *World
 	Store *sink.Store
@@ -147,12 +152,15 @@ type Supplies struct {
 	mu     sync.Mutex // guards what follows
 	flying bool
 	next   time.Time
+	// swept is when Sweep was begun last; whoever uses this did so at first.
+	swept time.Time
 }
 
 // Look has done in the background what is due, if nothing of that is under way.
 func (s *Supplies) Look(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sweep(ctx)
 	if s.flying || time.Now().Before(s.next) || ctx.Err() != nil {
 		return
 	}
@@ -173,6 +181,19 @@ func (s *Supplies) Look(ctx context.Context) {
 			s.World.Log.Warn("a file is not current", "err", OneLine(err))
 		}
 	})
+}
+
+// sweep sweeps in the background, if it is time for that.
+func (s *Supplies) sweep(ctx context.Context) {
+	now := time.Now()
+	if s.swept.IsZero() {
+		s.swept = now
+	}
+	if now.Sub(s.swept) < sweepRest || ctx.Err() != nil {
+		return
+	}
+	s.swept = now
+	s.flights.Go(func() { s.World.Sweep(ctx) })
 }
 
 // supply does what is due, and once more what became due meanwhile.
