@@ -6,6 +6,7 @@ import (
 	"github.com/keytray/keytray/export"
 	"github.com/keytray/keytray/keeper"
 	"github.com/keytray/keytray/provider"
+	"github.com/keytray/keytray/sink"
 )
 
 // Item is what the formats want to know of a token.
@@ -20,8 +21,18 @@ func Item(k *keeper.Keeper, t keeper.Token) export.Item {
 	}
 	who := t.Profile.Account
 	return export.Item{
-		Profile: t.Profile.ID, Provider: p, Kind: export.Kind(t.Profile.Kind),
+		Profile: t.Profile.ID, Provider: p, Kind: kind(p, t.Profile),
 		Account: who.ID, Email: who.Email, Plan: who.Plan,
 		Access: t.Access, Issued: issued, Expires: t.Expires,
 	}
+}
+
+// kind is what a login is made of, for a program that is handed its token. What is
+// lent is a token here; where its provider signs in by OAuth and its end is known it
+// comes from such a login, and programs want to know that.
+func kind(of provider.Provider, p sink.Profile) export.Kind {
+	if p.Lender != "" && p.Kind == sink.KindToken && of.OAuth != nil && !p.Expires.IsZero() {
+		return export.OAuth
+	}
+	return export.Kind(p.Kind)
 }
