@@ -281,6 +281,31 @@ func TestMenuInDocuments(t *testing.T) {
 	}
 }
 
+// TestFilesAreDocumented: docs/files.md has what the programs put into Keytray's own
+// folder.
+func TestFilesAreDocumented(t *testing.T) {
+	t.Parallel()
+	text, found := documents(t)["docs/files.md"], 0
+	for _, name := range goFiles(t) {
+		if !strings.HasPrefix(name, "cmd/") || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`filepath\.Join\(own, "([^"]+)"\)`).FindAllStringSubmatch(string(source), -1) {
+			found++
+			if !strings.Contains(text, "`"+m[1]+"`") && !strings.Contains(text, "`"+m[1]+"/`") {
+				t.Errorf("docs/files.md does not say what %s is, which %s names", m[1], name)
+			}
+		}
+	}
+	if found < 8 {
+		t.Errorf("found %d names; the pattern of this test is wrong", found)
+	}
+}
+
 var jsonc = regexp.MustCompile("(?s)```jsonc\n(.*?)```")
 
 func TestProviderFilesInDocumentsLoad(t *testing.T) {
