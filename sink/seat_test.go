@@ -42,7 +42,8 @@ func TestThereIsOneSeat(t *testing.T) {
 // TestTheSeatOutlivesNobody takes the seat in another process, which is killed.
 func TestTheSeatOutlivesNobody(t *testing.T) {
 	if base := os.Getenv("KEYTRAY_TEST_SEAT"); base != "" {
-		_, taken, err := sink.Open(filepath.Join(base, "root"), filepath.Join(base, "place"), &sinktest.Keychain{}).Seat(t.Context())
+		release, taken, err := sink.Open(filepath.Join(base, "root"), filepath.Join(base, "place"), &sinktest.Keychain{}).Seat(t.Context())
+		defer release() // never runs, but without it the collector would close the lock's file
 		fmt.Printf("seat %v %v\n", taken, err)
 		select {}
 	}
