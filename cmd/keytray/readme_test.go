@@ -41,6 +41,33 @@ func TestReadmeCommandsExist(t *testing.T) {
 	}
 }
 
+// TestCommandsAreDocumented looks for each command in docs/commands.md: with its
+// whole path, or alone where a row begins with another of its group.
+func TestCommandsAreDocumented(t *testing.T) {
+	b, err := os.ReadFile("../../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, found := string(b), 0
+	var look func(*cobra.Command)
+	look = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			look(sub)
+		}
+		if c.Hidden || c.HasSubCommands() || c.Name() == "help" {
+			return
+		}
+		found++
+		if !strings.Contains(text, c.CommandPath()) && !regexp.MustCompile("`"+c.Name()+"[ `]").MatchString(text) {
+			t.Errorf("docs/commands.md does not have %s", c.CommandPath())
+		}
+	}
+	look(newApp(system{}).command())
+	if found < 40 {
+		t.Errorf("found %d commands; this test looks in the wrong place", found)
+	}
+}
+
 func checkReadmeCall(t *testing.T, root *cobra.Command, name, call string) {
 	t.Helper()
 	words, _, _ := strings.Cut(call, " [")
