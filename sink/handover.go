@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"time"
+
+	"github.com/keytray/keytray/disk"
 )
 
 // A login goes to another machine in a sealed file. It must be usable here or
@@ -18,7 +20,8 @@ import (
 //  3. the content is written into the empty file, fsync, rename, fsync of the folder
 //  4. it is read back and compared; the folder is fsynced again, in case the
 //     process died in between
-//  5. journal "moved": from here on there is no way back
+//  5. what is in it is noted, so that no export replaces it; journal "moved": from
+//     here on there is no way back
 //  6. slots and access tokens deleted and verified, the index loses the login
 //  7. the mirror says where it went: a tombstone; the journal is removed
 //
@@ -135,6 +138,9 @@ func (tx *Tx) settleMove(ctx context.Context, j journal) error {
 		if err := tx.s.disk.Remove(temp); err != nil { // it is not there: for the fsync, before which the process may have died
 			return fmt.Errorf("keeping %s: %w", j.File, err)
 		}
+		if err := tx.s.disk.Replace(departure(tx.at.place, j.Digest), mustJSON(j.File)); err != nil {
+			return fmt.Errorf("remembering %s: %w", j.File, err)
+		}
 		j.Phase = phaseMoved
 		if err := tx.journal.write(j); err != nil {
 			return err
@@ -146,6 +152,16 @@ func (tx *Tx) settleMove(ctx context.Context, j journal) error {
 	}
 	tx.moveErr = fmt.Errorf("%s: %w: %s", tx.ref.ID, ErrMovingAway, j.File)
 	return nil
+}
+
+// departure is the file that remembers what was moved, by the checksum of what it
+// went into.
+func departure(place, digest string) string { return filepath.Join(place, "moved-"+digest+".json") }
+
+// Departed reports whether a file's content is a login that was moved from here. It
+// may be the only place that has it.
+func (s *Store) Departed(content []byte) bool {
+	return disk.Exists(departure(s.knownPlace(), checksum(content)))
 }
 
 // resumeMove finishes or undoes what a dead process began.

@@ -16,6 +16,7 @@ import (
 	"github.com/keytray/keytray/cmd/setup"
 	"github.com/keytray/keytray/disk"
 	"github.com/keytray/keytray/export"
+	"github.com/keytray/keytray/sink"
 )
 
 // output is how a token is handed out. Of the formats the first is usual.
@@ -98,7 +99,7 @@ func usual(s export.Spec, unixShell bool) export.Spec {
 
 // writeOut writes to a file, or to stdout where none is named. What a program
 // keeps in its file beside is not lost.
-func (a *app) writeOut(s export.Spec, it export.Item, file string) error {
+func (a *app) writeOut(store *sink.Store, s export.Spec, it export.Item, file string) error {
 	if file == "" {
 		return s.Write(a.sys.stdout, it)
 	}
@@ -115,11 +116,16 @@ func (a *app) writeOut(s export.Spec, it export.Item, file string) error {
 			return err
 		}
 	}
-	return deliver(path, b.Bytes())
+	return deliver(store, path, b.Bytes())
 }
 
-// deliver replaces a file that the person named.
-func deliver(path string, b []byte) error {
+// deliver replaces a file that the person named, but no login on its way to another
+// machine.
+func deliver(store *sink.Store, path string, b []byte) error {
+	if old, err := disk.Read(path, maxSealed); err == nil && store.Departed(old) {
+		err := fmt.Errorf("%s: %w, with a login that was moved into it", path, sink.ErrFileExists)
+		return setup.Hinted(err, "name another file; when the login has arrived, delete this one")
+	}
 	err := disk.Deliver(path, b)
 	if errors.Is(err, fs.ErrNotExist) {
 		return setup.Hinted(err, fmt.Sprintf("make the folder first: mkdir -p %q", filepath.Dir(path)))

@@ -108,7 +108,7 @@ func (a *app) exportSealed(cmd *cobra.Command, args []string, r sink.Request, s 
 		if b == nil {
 			return err
 		}
-		return errors.Join(a.writeSealed(b, out), err)
+		return errors.Join(a.writeSealed(k.Store, b, out), err)
 	})
 	if err == nil {
 		a.supply(ctx, k) // of what was renewed, or is not here any more
@@ -158,7 +158,7 @@ func (a *app) moveAway(ctx context.Context, k *keeper.Keeper, p sink.Profile, by
 	return err
 }
 
-func (a *app) writeSealed(b []byte, out string) error {
+func (a *app) writeSealed(store *sink.Store, b []byte, out string) error {
 	if out == "" {
 		_, err := a.sys.stdout.Write(b)
 		return err
@@ -167,7 +167,7 @@ func (a *app) writeSealed(b []byte, out string) error {
 	if err != nil {
 		return fmt.Errorf("finding the file: %w", err)
 	}
-	return deliver(file, b)
+	return deliver(store, file, b)
 }
 
 // hostname is this machine for the people at the other one.

@@ -115,7 +115,7 @@ func (a *app) handOut(ctx context.Context, args []string, w wanted, o output) er
 	}
 	it := setup.Item(k, t)
 	it.CrossVendor = o.crossVendor
-	if err := a.writeOut(spec, it, o.file); err != nil {
+	if err := a.writeOut(k.Store, spec, it, o.file); err != nil {
 		return err
 	}
 	if renewed {
