@@ -46,7 +46,31 @@ func Parse(b []byte) (JSON, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := map[string]bool{}
+	return o.unique()
+}
+
+// ParseNested is Parse for b and for its member of that name, an object too, which is
+// not looked at twice; without such a member inner is nil.
+func ParseNested(b []byte, name string) (outer, inner JSON, err error) {
+	if outer, err = Parse(b); err != nil {
+		return nil, nil, err
+	}
+	raw, ok := outer.Get(name)
+	if !ok {
+		return outer, nil, nil
+	}
+	if inner, err = members(raw); err == nil {
+		inner, err = inner.unique()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return outer, inner, nil
+}
+
+// unique is o, unless a name stands twice in it.
+func (o JSON) unique() (JSON, error) {
+	seen := make(map[string]bool, len(o))
 	for _, m := range o {
 		if seen[m.Name] {
 			return nil, fmt.Errorf("the name %q stands twice in one object", m.Name)
@@ -56,36 +80,17 @@ func Parse(b []byte) (JSON, error) {
 	return o, nil
 }
 
-// ParseLax reads one object and nothing else, with all of its members. What it and the
-// stricter two return is never nil without an error.
+// ParseLax reads one object and nothing else, with all of its members, whose values
+// are parts of b. What it and the stricter two return is never nil without an error.
+//
+// It looks at b once to see that it is good and once to find the members: encoding/json
+// scans each value three times on its way into a [json.RawMessage], and a file of
+// thousands of logins is read several times for a renewal.
 func ParseLax(b []byte) (JSON, error) {
-	d := json.NewDecoder(bytes.NewReader(b))
-	switch t, err := d.Token(); {
-	case err != nil:
-		return nil, fmt.Errorf("not a JSON object: %w", positioned(b, err))
-	case t != json.Delim('{'):
-		return nil, errors.New("not a JSON object")
+	if !json.Valid(b) {
+		return nil, positioned(b, json.Unmarshal(b, new(json.RawMessage)))
 	}
-	o := JSON{}
-	for d.More() {
-		t, err := d.Token()
-		if err != nil {
-			return nil, positioned(b, err)
-		}
-		m := Member{}
-		m.Name, _ = t.(string) // in this place nothing else is possible
-		if err := d.Decode(&m.Value); err != nil {
-			return nil, positioned(b, err)
-		}
-		o = append(o, m)
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, positioned(b, err)
-	}
-	if d.More() {
-		return nil, errors.New("something follows the JSON object")
-	}
-	return o, nil
+	return members(b)
 }
 
 // check walks the whole document. Its errors quote no value.

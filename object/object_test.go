@@ -3,6 +3,7 @@ package object_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -84,6 +85,46 @@ func FuzzParse(f *testing.F) {
 			}
 			if line, err := o.EncodeLike([]byte("{}")); err != nil || bytes.Contains(line, []byte("\n")) {
 				t.Fatalf("%q is not on one line: %q, %v", b, line, err)
+			}
+		}
+	})
+}
+
+func doubled(o object.JSON) error {
+	_, err := object.Parse(o.Encode())
+	return err
+}
+
+// FuzzMembers finds the members that encoding/json finds, and refuses what it refuses.
+func FuzzMembers(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, ` { "a" : 1 , "b":[ {"x":"}"}, "\"" ] } `, `{"a":"\\","b\u00e9":-1.5e3,"c":null}`, "{\"\xff\":true}", `{"a":1,"a":2}`, `{"a":{"b":{}},"c":[]}`,
+		`{} }`, `[]`, `null`, ``, `{"a":1`, `{"a" 1}`, `"{"`, "{\"a\":1\n}",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var want map[string]json.RawMessage
+		wantErr := json.Unmarshal(b, &want)
+		got, err := object.ParseLax(b)
+		if (err == nil) != (wantErr == nil && want != nil) {
+			t.Fatalf("%q: %v, want %v", b, err, wantErr)
+		}
+		last := map[string]json.RawMessage{} // of those that bear one name
+		for _, m := range got {
+			last[m.Name] = m.Value
+		}
+		if len(last) != len(want) {
+			t.Fatalf("%q has %d names, want %d", b, len(last), len(want))
+		}
+		for name, value := range want {
+			inner, innerErr := object.Parse(value)
+			outer, nested, err := object.ParseNested(b, name)
+			if wantErr := errors.Join(doubled(got), innerErr); (err == nil) != (wantErr == nil) || err == nil && (!outer.Equal(got) || !nested.Equal(inner)) {
+				t.Errorf("%q: nested %q is %v, %v; want %v, %v", b, name, nested, err, inner, wantErr)
+			}
+			if !bytes.Equal(last[name], value) {
+				t.Errorf("%q: %q is %q, want %q", b, name, last[name], value)
 			}
 		}
 	})

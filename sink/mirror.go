@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -165,19 +164,8 @@ func (s *Store) readMirror(agent string) (mirror, error) {
 }
 
 func parseMirror(b []byte) (mirror, error) {
-	top, err := object.Parse(b)
-	if err != nil {
-		return mirror{}, err
-	}
-	raw, ok := top.Get("profiles")
-	if !ok {
-		return mirror{top: top}, nil
-	}
-	profiles, err := object.Parse(raw)
-	if err != nil {
-		return mirror{}, fmt.Errorf("profiles: %w", err)
-	}
-	return mirror{top: top, profiles: profiles}, nil
+	top, profiles, err := object.ParseNested(b, "profiles")
+	return mirror{top: top, profiles: profiles}, err
 }
 
 // entry returns what the file says of a profile; ok is false if it says
