@@ -46,7 +46,7 @@ func TestArchive(t *testing.T) {
 	if testing.Short() {
 		t.Skip("building takes seconds, and this is -short")
 	}
-	need(t, "rsvg-convert", "man", "/usr/share/bash-completion/bash_completion")
+	need(t, "rsvg-convert", "man", "fish", "zsh", "/usr/share/bash-completion/bash_completion")
 	release := built(t, archive)
 	h := here{t.TempDir(), release}
 	doc := document(t)
@@ -59,6 +59,12 @@ func TestArchive(t *testing.T) {
 		}
 	}
 	use(t, h, first, quick)
+	if got := run(t, h, false, "fish -c 'complete -C \"keytray wat\"'"); !strings.HasPrefix(got, "watch\t") {
+		t.Errorf("fish completes wat to %q", got)
+	}
+	if got := run(t, h, false, "zsh -fc 'fpath+=~/.local/share/zsh/site-functions; autoload -Uz compinit && compinit -D && print $_comps[keytray]'"); got != "_keytray\n" {
+		t.Errorf("zsh completes keytray by %q", got)
+	}
 	unit, err := os.ReadFile(filepath.Join(h.home, ".local/share/systemd/user/keytray.service"))
 	if err != nil || !strings.Contains(string(unit), "\nExecStart=%h/.local/bin/keytray watch\n") {
 		t.Errorf("the unit starts something else: %v\n%s", err, unit)
