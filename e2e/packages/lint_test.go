@@ -74,7 +74,7 @@ func TestUnit(t *testing.T) {
 func TestDistIsReproducible(t *testing.T) {
 	t.Parallel()
 	needFull(t)
-	need(t, "makensis", "zip", "rsvg-convert", "png2icns", "git")
+	need(t, "makensis", "zip", "rsvg-convert", "convert", "png2icns", "git")
 	var sums [2]string
 	for i, folder := range []string{"a", "deep/er/b"} {
 		clone := filepath.Join(t.TempDir(), folder)
