@@ -34,15 +34,22 @@ pack() { # FOLDER of $work
   tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - "$1" | gzip -9n >"$out/$1.tar.gz"
 }
 
+# The command's archives are unpacked over /usr/local, as those of Linux.
 for arch in arm64 amd64; do
   name=keytray-$version-darwin-$arch
-  mkdir "$work/$name"
-  CGO_ENABLED=0 GOOS=darwin GOARCH=$arch "$GO" build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$work/$name/keytray" ./cmd/keytray
-  ln -s keytray "$work/$name/docker-credential-keytray"
-  ln -s keytray "$work/$name/git-credential-keytray"
-  cp LICENSE README.md "$share/THIRD_PARTY_LICENSES" "$work/$name/"
-  cp -r "$share/man" "$share/completion" "$work/$name/"
-  rm "$work/$name/man/keytray-tray.1" "$work/$name/completion/keytray.ps1"
+  to=$work/$name
+  mkdir -p "$to/bin" "$to/share/"{man/man1,bash-completion/completions,zsh/site-functions,fish/vendor_completions.d,doc/keytray}
+  CGO_ENABLED=0 GOOS=darwin GOARCH=$arch "$GO" build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$to/bin/keytray" ./cmd/keytray
+  for helper in docker git; do
+    ln -s keytray "$to/bin/$helper-credential-keytray"
+    ln -s keytray-helper-$helper.1 "$to/share/man/man1/$helper-credential-keytray.1"
+  done
+  cp "$share/man/"*.1 "$to/share/man/man1/"
+  rm "$to/share/man/man1/keytray-tray.1"
+  cp "$share/completion/keytray.bash" "$to/share/bash-completion/completions/keytray"
+  cp "$share/completion/_keytray" "$to/share/zsh/site-functions/"
+  cp "$share/completion/keytray.fish" "$to/share/fish/vendor_completions.d/"
+  cp LICENSE README.md "$share/THIRD_PARTY_LICENSES" "$to/share/doc/keytray/"
   pack "$name"
 done
 

@@ -27,14 +27,8 @@ class Keytray < Formula
   end
 
   def install
-    bin.install "keytray"
-    bin.install "keytray-tray" if OS.linux?
-    bin.install_symlink "keytray" => "docker-credential-keytray"
-    bin.install_symlink "keytray" => "git-credential-keytray"
-    man1.install Dir["man/*.1"]
-    bash_completion.install "completion/keytray.bash" => "keytray"
-    zsh_completion.install "completion/_keytray"
-    fish_completion.install "completion/keytray.fish"
+    bin.install Dir["bin/*"]
+    share.install Dir["share/*"]
   end
 
   service do
