@@ -22,7 +22,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/keytray/keytray/client"
@@ -98,24 +97,18 @@ func (l List) Empty() bool {
 // All are the outlets for the logins of a state folder, by path. One that cannot
 // be read is an error beside the others.
 func (l List) All(root string) ([]Outlet, error) {
-	entries, err := os.ReadDir(l.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	paths, err := disk.Ending(l.Dir, suffix)
 	if err != nil {
 		return nil, fmt.Errorf("looking for files to keep current: %w", err)
 	}
 	var all []Outlet
 	var errs []error
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), suffix) {
-			continue
-		}
-		o, err := l.read(filepath.Join(l.Dir, e.Name()))
+	for _, path := range paths {
+		o, err := l.read(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // removed meanwhile
 		case err != nil:
-			errs = append(errs, fmt.Errorf("reading %s: %w", filepath.Join(l.Dir, e.Name()), err))
+			errs = append(errs, fmt.Errorf("reading %s: %w", path, err))
 		case o.Root == root, disk.SameFolder(o.Root, root):
 			all = append(all, o)
 		}

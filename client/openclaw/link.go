@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,20 +53,14 @@ const linkLimit = 1 << 20
 // Links are the connections that folder holds. A file that is not understood is
 // an error beside the others.
 func Links(folder string) ([]Link, error) {
-	entries, err := os.ReadDir(folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	paths, err := disk.Ending(folder, suffix)
 	if err != nil {
 		return nil, fmt.Errorf("looking for connections: %w", err)
 	}
 	var all []Link
 	var errs []error
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), suffix) {
-			continue
-		}
-		l, err := readLink(filepath.Join(folder, e.Name()))
+	for _, path := range paths {
+		l, err := readLink(path)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("reading a connection: %w", err))
 			continue
