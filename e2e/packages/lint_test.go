@@ -38,7 +38,7 @@ func TestScriptsAreClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	more, err := filepath.Glob("../../packaging/linux/*.sh")
+	more, err := filepath.Glob("../../packaging/[lmw]*/*.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
