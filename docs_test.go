@@ -132,6 +132,7 @@ var reasons = map[string]*regexp.Regexp{
 	"needs root":      regexp.MustCompile(`\b(sudo|apt-get|apt|dpkg|rpm|apk) `),
 	"takes long":      regexp.MustCompile(`\b(make|go test) `), // likewise
 	"ends by Ctrl-C":  regexp.MustCompile(`\bgo run |keytray (watch|onboard)`),
+	"needs a Mac":     regexp.MustCompile(`/finish\.sh\b`),
 	"needs a network": regexp.MustCompile(`\b(git clone|go install|curl|winget|brew) `),
 }
 

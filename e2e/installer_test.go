@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"flag"
+	"image"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,16 +40,34 @@ func (w *windows) certificate() (file string, signing []string) {
 	return file, []string{"KEYTRAY_SIGN_CERTS=" + file, "KEYTRAY_SIGN_KEY=" + key}
 }
 
-// install runs an installer without its pages. The tray that it starts has its
-// display, and keeps what is its stdout.
-func (w *windows) install(program string, args ...string) {
+// documented runs a command that docs/install.md has for Windows, as a person does
+// where the installer of a version lies. The tray that one starts has its display, and
+// keeps what is its stdout.
+func (w *windows) documented(command, installer string) {
 	w.t.Helper()
-	cmd := exec.Command(w.wine, append([]string{program, "/S"}, args...)...)
-	cmd.Env = w.env
+	doc, err := os.ReadFile("../docs/install.md")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if !strings.Contains(string(doc), "\n"+command+"\n") {
+		w.t.Fatalf("docs/install.md does not have %s", command)
+	}
+	name := filepath.Base(installer)
+	version := strings.TrimSuffix(strings.TrimPrefix(name, "keytray-setup-"), ".exe")
+	w.write(filepath.Join(filepath.Dir(installer), "documented.bat"), "@"+strings.ReplaceAll(command, "VERSION", version)+"\r\n")
+	cmd := exec.Command(w.wine, "cmd", "/c", "documented.bat")
+	cmd.Env, cmd.Dir = w.env, filepath.Dir(installer)
 	if err := cmd.Run(); err != nil {
-		w.t.Fatalf("%s: %v", filepath.Base(program), err)
+		w.t.Fatalf("%s: %v", command, err)
 	}
 }
+
+// What the document has of Windows.
+const (
+	silently   = "keytray-setup-VERSION.exe /S"
+	asIWant    = `keytray-setup-VERSION.exe /S /AUTOSTART /NOPATH /D=C:\Tools\Keytray`
+	andRemoved = `"%LOCALAPPDATA%\Programs\Keytray\uninstall.exe" /S`
+)
 
 // installed is a Keytray that an installer has put on a Windows.
 type installed struct {
@@ -173,30 +192,25 @@ func TestTheInstallerOfWindows(t *testing.T) {
 	first, second := w.installer("1.0.0"), w.installer("1.1.0", signing...)
 	w.do(w.wine, "reg", "add", `HKCU\Environment`, "/v", "Path", "/t", "REG_EXPAND_SZ", "/d", longPath)
 
-	w.install(first, "/AUTOSTART")
+	w.documented(silently, first)
 	i.check("1.0.0")
 	ours := w.windowsPath(i.folder)
 	if got, want := w.value(`HKCU\Environment`, "Path"), `REG_EXPAND_SZ    `+longPath+";"+ours; got != want {
 		t.Errorf("PATH is …%q, want …%q", tail(got), tail(want))
 	}
-	starts := `REG_SZ    "` + ours + `\keytray-tray.exe"`
-	if got := w.value(runKey, "Keytray"); got != starts {
-		t.Errorf("what starts at sign-in is %q, want %q", got, starts)
-	}
+	w.do(w.wine, "reg", "add", runKey, "/v", "Keytray", "/d", "where it was before") // by the tray's menu
 
 	d.program = filepath.Join(i.folder, "keytray.exe")
 	d.srv.life(2 * time.Second)
 	id := d.login("ann")
 	d.srv.life(time.Hour)
-	w.do(w.wine, "reg", "add", runKey, "/v", "Keytray", "/d", "what the tray's menu would change", "/f")
-	w.do(w.wine, "reg", "delete", runKey, "/v", "Keytray", "/f") // as the tray's menu does
 	d.srv.holdAnswer(10 * time.Second)
 	watch := d.start(nil, "watch")
 	eventually(t, "a renewal at the server", func() bool { return len(d.srv.ledger().Refreshes) == 1 })
 	w.launch(w.wine, "start", w.windowsPath(filepath.Join(w.user(), "AppData/Roaming/Microsoft/Windows/Start Menu/Programs/Keytray.lnk")))
 	eventually(t, "the tray", func() bool { return len(w.trays()) > 0 && w.own("keytray.png") != "" })
 	before := w.trays()
-	w.install(second)
+	w.documented(silently, second)
 	if got := watch.wait(); got.code != 0 || !strings.Contains(got.stderr, "makes room for another version") {
 		t.Errorf("keytray watch: exit %d\n%s", got.code, got.stderr)
 	}
@@ -207,17 +221,20 @@ func TestTheInstallerOfWindows(t *testing.T) {
 	for _, file := range []string{second, i.folder + "/keytray.exe", i.folder + "/keytray-tray.exe", i.folder + "/uninstall.exe"} {
 		w.do("osslsigncode", "verify", "-CAfile", certificate, "-in", file)
 	}
-	if got := w.value(runKey, "Keytray"); got != "" {
-		t.Errorf("the upgrade has the tray start at sign-in again: %q", got)
+	if got, want := w.value(runKey, "Keytray"), `REG_SZ    "`+ours+`\keytray-tray.exe"`; got != want {
+		t.Errorf("what starts at sign-in is %q, want %q", got, want)
 	}
 	eventually(t, "another tray", func() bool {
 		now := w.trays()
 		return strings.Contains(w.own("tray.log"), "keeps the tokens fresh") && len(now) > 0 && !slices.ContainsFunc(now, func(pid string) bool { return slices.Contains(before, pid) })
 	})
 
-	w.install(filepath.Join(i.folder, "uninstall.exe"))
+	w.documented(andRemoved, second)
 	eventually(t, "an end of the folder", func() bool { return !exists(i.folder) })
 	eventually(t, "the end of the uninstaller", func() bool { return w.value(uninstallKey, "DisplayName") == "" })
+	if got := w.value(runKey, "Keytray"); got != "" {
+		t.Errorf("what starts at sign-in is %q", got)
+	}
 	if left := w.trays(); len(left) > 0 {
 		t.Errorf("the tray runs on: %v", left)
 	}
@@ -233,23 +250,35 @@ func TestTheInstallerOfWindows(t *testing.T) {
 	d.token("--min-ttl", "1s")
 }
 
-// through goes through the pages of an installer, one with each Return, and keeps a
-// picture of each. Done is what can be seen when its work is: the page after that
-// comes by itself.
+// through goes through the pages of an installer, and keeps a picture of each. Done is
+// what can be seen when its work is: the page after that comes by itself.
 func (w *windows) through(program string, names []string, done func() bool) {
 	w.t.Helper()
-	p := w.launch(w.wine, program)
-	p.await("a window", func() bool { return len(w.desktop.windows("--name", "Keytray|セットアップ")) > 0 })
-	for _, name := range names {
-		w.mouseAway()
+	w.mouseAway()
+	bare := w.still(belowPanel)
+	w.launch(w.wine, program)
+	next := func(since *picture) {
+		eventuallyEach(w.t, look, "another page", func() bool { return w.changed(since).Dx() > 100 }) // more than a caret
 		w.still(belowPanel)
+	}
+	next(bare)
+	press := func(name string) {
+		button := image.Pt(645, 518) // the one that goes on
+		if w.changed(bare).Dy() < 150 {
+			button = image.Pt(480, 378) // of a question
+		}
 		w.screenshot(name)
-		w.key("Return")
+		w.mouseMove(button)
+		page := w.still(belowPanel)
+		w.xdotool("click", "1")
+		next(page)
+	}
+	for _, name := range names {
+		press(name)
 	}
 	eventually(w.t, "the end of the installer's work", done)
 	pass(w.t, 2*time.Second)
-	w.screenshot(names[0] + "-done")
-	w.key("Return")
+	press(names[0] + "-done")
 }
 
 // TestThePagesOfTheInstaller is for somebody who looks at its pictures: go test
@@ -261,7 +290,7 @@ func TestThePagesOfTheInstaller(t *testing.T) {
 		t.Skip("takes minutes; it is run by -installer.pages")
 	}
 	t.Parallel()
-	need(t, "Xvfb", "xdotool", "xfce4-panel", "makensis", "rsvg-convert", "convert")
+	need(t, "Xvfb", "xdotool", "xfce4-panel", "makensis", "rsvg-convert", "convert", "localedef")
 	d := newDesktop(t, newRig(t))
 	w := newWindows(t, d)
 	d.panel()
@@ -293,12 +322,21 @@ func TestThePagesOfTheInstaller(t *testing.T) {
 	d.screenshot("programs")
 	list.Kill()
 
-	d.env = append(d.env, "LC_ALL=ja_JP.UTF-8")
+	locales := t.TempDir()
+	w.do("localedef", "-i", "ja_JP", "-f", "UTF-8", filepath.Join(locales, "ja_JP.UTF-8"))
+	d.env = append(d.env, "LOCPATH="+locales, "LC_ALL=ja_JP.UTF-8")
 	w.through(second, []string{"japanese", "japanese-components"}, is("1.1.0"))
+	w.documented(asIWant, first)
+	moved := &installed{w, filepath.Join(w.prefix, "drive_c/Tools/Keytray")}
+	moved.check("1.0.0")
+	if exists(i.folder) {
+		t.Error("the folder before is left")
+	}
+	d.program = filepath.Join(moved.folder, "keytray.exe")
 	lent := d.start(nil, "run", "--", "cmd", "/c", "ping -n 60 127.0.0.1 >nul")
 	pass(t, 5*time.Second)
-	w.through(filepath.Join(i.folder, "uninstall.exe"), []string{"removal"}, func() bool { return w.value(uninstallKey, "DisplayVersion") == "" })
-	left, _ := os.ReadDir(i.folder)
+	w.through(filepath.Join(moved.folder, "uninstall.exe"), []string{"removal"}, func() bool { return w.value(uninstallKey, "DisplayVersion") == "" })
+	left, _ := os.ReadDir(moved.folder)
 	for _, e := range left {
 		if !strings.HasPrefix(e.Name(), "keytray-old-") {
 			t.Errorf("%s is left", e.Name())
@@ -306,9 +344,12 @@ func TestThePagesOfTheInstaller(t *testing.T) {
 	}
 	t.Logf("%d files are left while a program has our token", len(left))
 	lent.wait()
-	w.do(w.wine, "wineboot")
-	if exists(i.folder) {
-		t.Error("the next sign-in did not remove what had been in use")
+	once := strings.TrimPrefix(w.value(`HKCU\Software\Microsoft\Windows\CurrentVersion\RunOnce`, "Keytray old files"), "REG_SZ    ")
+	script := filepath.Join(w.prefix, "drive_c", "once.bat") // Wine does not run this key of a person's
+	w.write(script, once+"\r\n")
+	w.do(w.wine, "cmd", "/c", w.windowsPath(script))
+	if exists(moved.folder) {
+		t.Errorf("what had been in use is left by %s", once)
 	}
 }
 

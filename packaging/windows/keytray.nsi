@@ -52,6 +52,7 @@ BrandingText "Keytray ${VERSION}"
 !insertmacro MUI_PAGE_DIRECTORY
 !insertmacro MUI_PAGE_INSTFILES
 !define MUI_FINISHPAGE_TEXT "$(done)"
+!define MUI_FINISHPAGE_TEXT_LARGE
 !define MUI_FINISHPAGE_RUN "$INSTDIR\keytray-tray.exe"
 !define MUI_FINISHPAGE_RUN_TEXT "$(start)"
 !define MUI_FINISHPAGE_LINK "$(read)"
@@ -88,7 +89,7 @@ VIProductVersion "${NUMBER}"
 !insertmacro Text pathMore "Adds the folder to your PATH. A terminal that is open has to be opened again." "フォルダーを PATH に追加します。開いているターミナルは開き直してください。"
 !insertmacro Text autostart "Start at sign-in" "サインイン時に起動"
 !insertmacro Text autostartMore "The tray keeps logins fresh from then on. Its menu has the same setting." "トレイがログインを更新し続けます。メニューからも変更できます。"
-!insertmacro Text done "Keytray is installed. Its key is in the notification area beside the clock: click it to sign in.$\r$\n$\r$\nIn a new terminal, keytray --help tells what else there is." "Keytray をインストールしました。時計の横の通知領域にある鍵のアイコンをクリックしてサインインします。$\r$\n$\r$\nコマンドの使い方は、新しいターミナルで keytray --help と入力すると表示されます。"
+!insertmacro Text done "Keytray is installed. Its key is in the notification area beside the clock: click it to sign in.$\r$\n$\r$\nIn a new terminal, keytray --help tells what else there is." "Keytray をインストールしました。時計の横の通知領域にある鍵のアイコンをクリックしてサインインします。$\r$\n$\r$\nコマンドの使い方: 新しいターミナルで keytray --help"
 !insertmacro Text start "Start Keytray now" "Keytray を今すぐ起動"
 !insertmacro Text read "How to begin" "はじめに(英語)"
 !insertmacro Text stay "Your logins stay: in the Windows Credential Manager, and what describes them in $LOCALAPPDATA\keytray. To end one and remove it, run keytray logout before you go on." "ログインは Windows 資格情報マネージャーに残り、その一覧は $LOCALAPPDATA\keytray に残ります。削除するには、続ける前に keytray logout を実行してください。"
@@ -99,6 +100,7 @@ VIProductVersion "${NUMBER}"
 
 Var traySeen  ; 1 if the tray ran, in this session
 Var watchSeen ; 1 if a `keytray watch` did
+Var alone     ; what keeps another setup out
 Var upgrade   ; the folder in which a Keytray is, or nothing
 
 ; Leave asks the programs that stay under a name to end, and waits for them: each
@@ -178,6 +180,7 @@ Section "$(programs)" Main
   ${If} $upgrade != ""
   ${AndIf} $upgrade != $INSTDIR ; it moves
   ${AndIf} ${FileExists} "$upgrade\uninstall.exe"
+    System::Call 'kernel32::CloseHandle(p $alone)' ; or the uninstaller would not begin
     ExecWait '"$upgrade\uninstall.exe" /S _?=$upgrade'
     Delete "$upgrade\uninstall.exe"
     RMDir "$upgrade"
@@ -251,8 +254,9 @@ SectionEnd
 
 ; Alone ends a setup beside another one.
 !macro Alone
-  System::Call 'kernel32::CreateMutexW(p 0, i 0, w "Local\io.github.keytray.setup") p.r0 ?e'
+  System::Call 'kernel32::CreateMutexW(p 0, i 0, w "Local\io.github.keytray.setup") p.r1 ?e'
   Pop $0
+  StrCpy $alone $1
   ${If} $0 = 183 ; ERROR_ALREADY_EXISTS
     MessageBox MB_OK|MB_ICONEXCLAMATION "$(busy)" /SD IDOK
     SetErrorLevel 3
@@ -300,11 +304,14 @@ Function onlyFirst
   ${EndIf}
 FunctionEnd
 
-; A tray that ran before runs again already.
+; A tray that ran before runs again already. Without its box the link would have the
+; focus, and Return would open it.
 Function finishShown
   ${If} $traySeen = 1
     SendMessage $mui.FinishPage.Run ${BM_SETCHECK} ${BST_UNCHECKED} 0
     ShowWindow $mui.FinishPage.Run ${SW_HIDE}
+    GetDlgItem $0 $HWNDPARENT 1
+    SendMessage $HWNDPARENT ${WM_NEXTDLGCTL} $0 1
   ${EndIf}
 FunctionEnd
 
