@@ -67,10 +67,10 @@ func (c Credential) Fresh(now Moment, margin time.Duration) bool {
 // mayBecome reports whether d may take the place of c: two logins of one account, of
 // which an id means something only together with who gave it. What another machine
 // lends does not know that, and gives way to a login of the same account at the same
-// provider.
+// provider; where that names no accounts, to any.
 func (c Credential) mayBecome(d Credential) bool {
 	if c.Lender != "" && d.Kind == KindOAuth {
-		return c.Account.ID != "" && c.Account.ID == d.Account.ID && c.Provider == d.Provider
+		return c.Account.ID == d.Account.ID && c.Provider == d.Provider
 	}
 	return c.Account.ID == d.Account.ID && c.Pin.Issuer == d.Pin.Issuer
 }

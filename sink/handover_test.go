@@ -417,6 +417,20 @@ func TestAParcelTakesThePlaceOfWhatWasLent(t *testing.T) {
 	}
 }
 
+// TestASignInTakesThePlaceOfWhatWasLent, also where the provider names no accounts.
+func TestASignInTakesThePlaceOfWhatWasLent(t *testing.T) {
+	for _, account := range []string{"acct-1", ""} {
+		w := newWorld(t)
+		w.login(sink.Credential{Kind: sink.KindToken, Provider: "acme", Access: secret.New("lent"), Account: sink.Account{ID: account}, Lender: "vm"})
+		own := credential("1", time.Hour)
+		own.Account.ID = account
+		w.login(own)
+		if p, err := w.open().Profile(alice); err != nil || p.Lender != "" || p.Kind != sink.KindOAuth {
+			t.Errorf("account %q: %+v, %v", account, p, err)
+		}
+	}
+}
+
 // TestALoginMayComeBack: by a new sealed file, onto its own tombstone.
 func TestALoginMayComeBack(t *testing.T) {
 	w := newWorld(t)
