@@ -28,10 +28,12 @@ func Item(k *keeper.Keeper, t keeper.Token) export.Item {
 }
 
 // kind is what a login is made of, for a program that is handed its token. What is
-// lent is a token here; where its provider signs in by OAuth and its end is known it
-// comes from such a login, and programs want to know that.
+// lent is a token here. One that ends, at a provider that signs in by OAuth, comes from
+// such a login, which programs want to know, unless it has no account: somebody pasted
+// it there.
 func kind(of provider.Provider, p sink.Profile) export.Kind {
-	if p.Lender != "" && p.Kind == sink.KindToken && of.OAuth != nil && !p.Expires.IsZero() {
+	lent := p.Lender != "" && p.Kind == sink.KindToken
+	if known := p.Account.ID != "" || p.Account.Email != ""; lent && known && of.OAuth != nil && !p.Expires.IsZero() {
 		return export.OAuth
 	}
 	return export.Kind(p.Kind)
