@@ -57,6 +57,8 @@ const (
 	// reloadRestMax.
 	reloadRest    = time.Minute
 	reloadRestMax = time.Hour
+	// copyRest is the pause after a resolver that could not be renewed.
+	copyRest = 10 * time.Minute
 )
 
 // Reloads tells the gateways of connected OpenClaws that a login was renewed:
@@ -73,8 +75,10 @@ type Reloads struct {
 	failed int
 	next   time.Time
 
-	// program is what the resolver was last compared with. Only a flight looks at it.
-	program os.FileInfo
+	// program is what the resolver was last compared with, nextCopy when that may be
+	// tried again. Only a flight looks at them.
+	program  os.FileInfo
+	nextCopy time.Time
 }
 
 // Look has done in the background what is owed, if nothing of that is under way.
@@ -107,8 +111,11 @@ func (r *Reloads) Wait() { r.flights.Wait() }
 
 func (r *Reloads) reload(ctx context.Context) error {
 	links, err := r.World.Links(r.Store.Dir())
-	if len(links) > 0 {
-		err = errors.Join(err, r.followProgram())
+	if len(links) > 0 && !time.Now().Before(r.nextCopy) {
+		if err := r.followProgram(); err != nil { // which keeps no gateway from what it is owed
+			r.nextCopy = time.Now().Add(copyRest)
+			r.World.Log.Warn("OpenClaw may run another version than this", "err", OneLine(err))
+		}
 	}
 	for _, l := range links {
 		now := l.Current(r.Store)
