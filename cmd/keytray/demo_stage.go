@@ -70,7 +70,7 @@ func (s *stage) environ(own []string) []string {
 	if s.home == "" {
 		return own
 	}
-	return append(slices.Clone(own), "HOME="+s.home, "USERPROFILE="+s.home, "LOCALAPPDATA="+s.home, "CREDENTIALS_DIRECTORY=")
+	return append(slices.Clone(own), "HOME="+s.home, "USERPROFILE="+s.home, "LOCALAPPDATA="+s.home, "CREDENTIALS_DIRECTORY=", "SUDO_UID=") // of nobody else
 }
 
 func (s *stage) findKeychain(ctx context.Context, tell func(string)) error {
