@@ -179,16 +179,21 @@ func (w *watcher) summary(keeping bool) string {
 	if !keeping {
 		return fmt.Sprintf("process %d keeps the tokens fresh; this one takes over when that has gone", w.k.Store.SeatHolder())
 	}
-	wrong := 0
+	kept, wrong := 0, 0
 	for _, s := range w.seen {
-		if s.word != "ok" {
+		switch s.word {
+		case "moved": // to another machine
+			continue
+		case "ok":
+		default:
 			wrong++
 		}
+		kept++
 	}
 	if wrong > 0 {
-		return fmt.Sprintf("keeps %d logins fresh, of which %d are not well: see `keytray status`", len(w.seen), wrong)
+		return fmt.Sprintf("keeps %d logins fresh, of which %d are not well: see `keytray status`", kept, wrong)
 	}
-	return fmt.Sprintf("keeps %d logins fresh", len(w.seen))
+	return fmt.Sprintf("keeps %d logins fresh", kept)
 }
 
 // owed has done what other programs are owed after a renewal.
