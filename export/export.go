@@ -192,10 +192,19 @@ func fitting(it Item) []string {
 // Check reports whether the readers of the format may be handed the item, as [Check]
 // does.
 func (s Spec) Check(it Item) error {
-	if vendor := it.Provider.Vendor; s.home && it.Kind == APIKey && vendor != "" && vendor != s.Tool && !it.CrossVendor {
+	if vendor := issuer(it.Provider); s.home && it.Kind == APIKey && vendor != "" && vendor != s.Tool && !it.CrossVendor {
 		return &CrossVendorError{Profile: it.Profile, Plan: vendor, Tool: s.Tool, Key: true}
 	}
 	return Check(s.Tool, it)
+}
+
+// issuer is the vendor whose keys a provider's are, if that is known. The services of
+// the catalog that sell no plan name none, and issue their own.
+func issuer(p provider.Provider) string {
+	if _, known := provider.Builtin().Find(p.ID); known && p.Vendor == "" {
+		return p.ID
+	}
+	return p.Vendor
 }
 
 // Check reports whether the program of a vendor may be handed the item, as a
