@@ -25,9 +25,10 @@ func (a *app) importCommand() *cobra.Command {
 		Short: "Move another program's logins into the keychain",
 		Long: `Move the logins of another program into the keychain: of openclaw, codex,
 claude, pi or opencode. (Those of gemini and copilot stay: they do not rotate, so
-copies do no harm.) A login is never in two places that could renew it: what renews it leaves the program's file, which keeps an access
-token for as long as that lives; a key or a setup token leaves it altogether.
-Whatever ends the command, each login is here or there in the end.
+copies do no harm.) A login is never in two places that could renew it: what
+renews it leaves the program's file, which keeps an access token for as long as
+that lives; a key or a setup token leaves it altogether. Whatever ends the
+command, each login is here or there in the end.
 
 A login stays where it is if Keytray cannot renew it, or while the program may be
 renewing it: five minutes before its access token ends.
