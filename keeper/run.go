@@ -199,13 +199,17 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 
 // tell tells of the network what a turn found out: that something waits for it, or
 // that it is there. Where it found out nothing, and somebody was told that there is
-// none, or nobody was told anything yet, it looks itself.
+// none, or nobody was told anything yet, it looks itself; but not while no login needs
+// one.
 func (l *loop) tell(waits, isOnline, needed bool) {
+	if !needed {
+		return
+	}
 	missed := waits
-	if needed && !waits && !isOnline && (l.missed || l.unsure) {
+	if !waits && !isOnline && (l.missed || l.unsure) {
 		missed = !l.s.Online()
 	}
-	l.unsure = l.unsure && !needed
+	l.unsure = false
 	if missed != l.missed {
 		l.missed = missed
 		l.s.Offline(missed)

@@ -242,7 +242,7 @@ func TestAWayOutIsMissed(t *testing.T) {
 		n := newNight(t)
 		var told []string
 		n.schedule.Offline = func(yes bool) { told = append(told, fmt.Sprint(yes, time.Since(n.begun))) }
-		n.login("main", "acme:a", time.Hour)
+		ref := n.login("main", "acme:a", time.Hour)
 		n.offline.Store(true)
 		n.run(n.renewing(time.Hour))
 		time.Sleep(10 * time.Minute)
@@ -255,6 +255,13 @@ func TestAWayOutIsMissed(t *testing.T) {
 		time.Sleep(time.Hour)
 		if len(told) != 3 || !strings.HasPrefix(told[2], "true ") {
 			t.Errorf("told of the network: %q", told)
+		}
+		if err := n.keeper.Store.Remove(t.Context(), ref, nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if len(told) != 3 {
+			t.Errorf("told that there is a network, %q, when the last login was signed out", told)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
