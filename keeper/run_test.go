@@ -245,14 +245,16 @@ func TestAWayOutIsMissed(t *testing.T) {
 		ref := n.login("main", "acme:a", time.Hour)
 		n.offline.Store(true)
 		n.run(n.renewing(time.Hour))
-		time.Sleep(10 * time.Minute)
-		n.offline.Store(false)
 		time.Sleep(10*time.Minute - time.Second)
+		n.offline.Store(false)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		if want := []string{"true 0s", "false 10m0s"}; !slices.Equal(told, want) {
 			t.Errorf("told of the network: %q, want %q", told, want)
 		}
 		n.offline.Store(true) // nothing is due for a while, and then it is
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(told) != 3 || !strings.HasPrefix(told[2], "true ") {
 			t.Errorf("told of the network: %q", told)
 		}
@@ -260,6 +262,7 @@ func TestAWayOutIsMissed(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(told) != 3 {
 			t.Errorf("told that there is a network, %q, when the last login was signed out", told)
 		}
