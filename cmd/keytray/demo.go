@@ -294,8 +294,7 @@ func (d *demo) callAtOnce(ctx context.Context) error {
 	return nil
 }
 
-// token runs `keytray token` as a program of its own. The session bus is in
-// its environment as in ours.
+// token runs `keytray token` as a program of its own.
 func (d *demo) token(ctx context.Context) (string, error) {
 	// A Ctrl-C reaches it from the terminal; it knows best when to stop.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), d.self, "--state-dir", d.stage.root(), "token", d.profile.ID) //nolint:gosec // this program

@@ -67,6 +67,9 @@ func (s *stage) makeFileKeychain(ctx context.Context, log *slog.Logger) error {
 
 // environ is that of the programs that the demo starts.
 func (s *stage) environ(own []string) []string {
+	if s.private != nil {
+		return append(slices.Clone(own), "DBUS_SESSION_BUS_ADDRESS="+s.bus)
+	}
 	if s.home == "" {
 		return own
 	}
