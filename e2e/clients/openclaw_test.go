@@ -244,22 +244,9 @@ func TestNewestOpenClaw(t *testing.T) {
 	if got, want := r.ask("--local"), r.token(); got != want {
 		t.Errorf("openclaw sent %d bytes that are not the access token", len(got))
 	}
-	if !testing.Short() { // minutes: its gateway starts slowly, and loads everything for each question
+	if !testing.Short() { // minutes: each of its commands takes ten seconds, and its gateway more
 		r.rotates(false)
-	}
-	r.signIn("bob")
-	const bobs = "demo:keytray-bob-example.test"
-	if out := r.must(keytray, "openclaw", "connect"); strings.Count(out, "connected ") != 2 || !strings.Contains(out, name) || !strings.Contains(out, bobs) {
-		t.Errorf("connecting again with another login says\n%s", out)
-	}
-	if got := r.run("", keytray, "logout", "demo:bob@example.test"); !strings.Contains(got.stderr, "openclaw connect") {
-		t.Errorf("no hint that OpenClaw still asks for it: %q", got.stderr)
-	}
-	if out := r.must(keytray, "openclaw", "connect"); !strings.Contains(out, "removed       "+bobs) {
-		t.Errorf("connecting without a login does not remove it:\n%s", out)
-	}
-	if got := r.profiles(); len(got) != 1 || got[0] != name {
-		t.Errorf("openclaw lists %q, want %q", got, name)
+		r.connectsAgain(name)
 	}
 	r.must(keytray, "openclaw", "disconnect")
 	if got := r.profiles(); len(got) != 0 {
@@ -267,6 +254,25 @@ func TestNewestOpenClaw(t *testing.T) {
 	}
 	if config, err := os.ReadFile(filepath.Join(r.folder, "openclaw.json")); err != nil || strings.Contains(string(config), "keytray") {
 		t.Errorf("after disconnect openclaw.json still names keytray (%v)", err)
+	}
+}
+
+// connectsAgain connects after a second login came, and after it went.
+func (r *claw) connectsAgain(name string) {
+	r.t.Helper()
+	r.signIn("bob")
+	const bobs = "demo:keytray-bob-example.test"
+	if out := r.must(keytray, "openclaw", "connect"); strings.Count(out, "connected ") != 2 || !strings.Contains(out, name) || !strings.Contains(out, bobs) {
+		r.t.Errorf("connecting again with another login says\n%s", out)
+	}
+	if got := r.run("", keytray, "logout", "demo:bob@example.test"); !strings.Contains(got.stderr, "openclaw connect") {
+		r.t.Errorf("no hint that OpenClaw still asks for it: %q", got.stderr)
+	}
+	if out := r.must(keytray, "openclaw", "connect"); !strings.Contains(out, "removed       "+bobs) {
+		r.t.Errorf("connecting without a login does not remove it:\n%s", out)
+	}
+	if got := r.profiles(); len(got) != 1 || got[0] != name {
+		r.t.Errorf("openclaw lists %q, want %q", got, name)
 	}
 }
 
